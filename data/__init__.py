@@ -1,0 +1,1 @@
+"""Data cards, the demo set and trained weights; read them through ``molae.resources``."""

@@ -1,0 +1,1 @@
+"""Molecules: the only room that speaks to RDKit."""

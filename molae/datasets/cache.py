@@ -1,0 +1,343 @@
+"""Encoded data beside its source: parsed once, then mapped into memory."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molae.datasets.arrays import ArrayWriter, SequenceData
+from molae.datasets.files import (
+    DataError,
+    cache_folder,
+    data_digest,
+    explained,
+    standard_input,
+    temporary_name,
+)
+from molae.datasets.readers import BadLine, Reader, read
+from molae.datasets.splits import text_keys
+from molae.datasets.writers import RejectWriter
+
+#: Raised whenever the files of a cache change their meaning.
+VERSION = 1
+
+_ARRAYS: dict[str, type[np.generic]] = {
+    "rules.npy": np.uint16,
+    "offsets.npy": np.int64,
+    "keys.npy": np.uint64,
+    "lines.npy": np.int64,
+}
+
+#: ``progress(items so far, share of the file read from 0 to 1)``
+Progress = Callable[[int, float], None]
+
+
+class _Reject(Protocol):
+    """What a codec says of an item that it cannot encode."""
+
+    @property
+    def index(self) -> int:
+        """Which of the items given."""
+
+    @property
+    def text(self) -> str:
+        """The item."""
+
+    @property
+    def token(self) -> str:
+        """The offending piece, or ""."""
+
+    @property
+    def reason(self) -> str:
+        """A few words."""
+
+
+class _Encoding(Protocol):
+    """What a codec makes of many items."""
+
+    @property
+    def rules(self) -> NDArray[np.uint16]:
+        """All sequences one after the other, (total,)."""
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each begins, and the end, (number kept + 1,)."""
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        """Which items were encoded, ascending."""
+
+    @property
+    def rejects(self) -> Sequence[_Reject]:
+        """The others."""
+
+
+class Parser(Protocol):
+    """The part of a codec that is needed here."""
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever the same item might be encoded differently."""
+
+    def parse(self, items: list[str], workers: int = 1) -> _Encoding:
+        """Encode what can be encoded and say why the rest cannot."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A source after encoding.
+
+    Attributes:
+        data: The sequences, mapped from disc.
+        lines: Line of the source that each sequence came from, (n,) int64.
+        folder: Where the arrays lie.
+        source: What was encoded.
+        digest: The sha256 of the source's bytes.
+        rejected: How many items could not be read or encoded.
+        reasons: How many rejects by reason.
+        fresh: Whether it was encoded now rather than found.
+    """
+
+    data: SequenceData
+    lines: NDArray[np.int64]
+    folder: Path
+    source: str
+    digest: str
+    rejected: int
+    reasons: dict[str, int]
+    fresh: bool
+
+    def rejects(self) -> Iterator[BadLine]:
+        """What could not be used and why, in the order of the source."""
+        with open(self.folder / "rejects.csv", encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                yield BadLine(int(row["line"]), row["text"], row["reason"], row["token"])
+
+
+class _Recipe(NamedTuple):
+    """What to encode and how; everything that decides the result is in ``key``."""
+
+    codec: Parser
+    path: Path
+    name: str
+    column: str | None
+    whole_lines: bool
+    digest: str
+
+    @property
+    def key(self) -> str:
+        parts = [VERSION, self.digest, self.codec.digest, self.column, self.whole_lines]
+        # The suffix decides how the bytes are read.
+        parts.append("".join(Path(self.name).suffixes[-2:]))
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+
+def cached(
+    codec: Parser,
+    source: str | Path,
+    *,
+    column: str | None = None,
+    whole_lines: bool = False,
+    folder: str | Path | None = None,
+    workers: int = 1,
+    chunk: int = 20_000,
+    progress: Progress | None = None,
+) -> Encoded:
+    """The sequences of a file, from the cache if this codec has encoded the same bytes before.
+
+    The cache lies in ``<source>.molae-cache`` or, where that cannot be made, in the user's cache
+    folder. It is written piece by piece under a temporary name and renamed when whole; a damaged
+    one is made again. It may be deleted at any time.
+
+    Args:
+        codec: Encodes chunks of items.
+        source: A molecule file, or ``-`` for standard input.
+        column: See ``readers.Reader``.
+        whole_lines: See ``readers.Reader``.
+        folder: Where to keep the cache instead.
+        workers: Processes for the codec.
+        chunk: Items held in memory at once.
+        progress: Called after each chunk.
+
+    Raises:
+        DataError: The source cannot be read, nothing in it can be encoded, or the disc is full.
+    """
+    with _on_disc(source) as path:
+        name = "standard input" if os.fspath(source) == "-" else os.fspath(source)
+        recipe = _Recipe(codec, path, name, column, whole_lines, data_digest(path))
+        place = _place(None if os.fspath(source) == "-" else path, folder) / recipe.key
+        found = _load(place, recipe, fresh=False)
+        if found is not None:
+            return found
+        with explained(place):
+            _build(place, recipe, workers, chunk, progress)
+        made = _load(place, recipe, fresh=True)
+    if made is None:
+        raise DataError(f"{place}: the cache just written cannot be read back. Is the disc sound?")
+    return made
+
+
+@contextmanager
+def _on_disc(source: str | Path) -> Iterator[Path]:
+    """The source as a file: standard input is put down first, for its digest."""
+    if os.fspath(source) != "-":
+        yield Path(source)
+        return
+    spool = cache_folder("input") / f"standard-input-{os.getpid()}"
+    try:
+        with explained(spool), open(spool, "wb") as stream:
+            shutil.copyfileobj(standard_input(), stream)
+        yield spool
+    finally:
+        spool.unlink(missing_ok=True)
+
+
+def _place(source: Path | None, folder: str | Path | None) -> Path:
+    """The folder that holds the caches of a source."""
+    if folder is not None:
+        with explained(folder):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        return Path(folder)
+    if source is not None:
+        beside = source.with_name(source.name + ".molae-cache")
+        try:
+            beside.mkdir(exist_ok=True)
+            if os.access(beside, os.W_OK):
+                return beside
+        except OSError:
+            pass  # a read-only place, or a file of that name: the user's own cache will do
+    return cache_folder("encoded")
+
+
+def _build(
+    place: Path, recipe: _Recipe, workers: int, chunk: int, progress: Progress | None
+) -> None:
+    """Encode into a temporary folder, then rename it to ``place``."""
+    temporary = Path(temporary_name(os.fspath(place)))
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        facts = _encode(temporary, recipe, workers, chunk, progress)
+        facts["sha256"] = {name: data_digest(temporary / name) for name in _ARRAYS}
+        (temporary / "meta.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        if place.exists():
+            shutil.rmtree(place)
+        try:
+            temporary.rename(place)
+        except OSError:
+            # Another process was faster: what it made from the same bytes is as good.
+            if not place.exists():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _encode(
+    folder: Path, recipe: _Recipe, workers: int, chunk: int, progress: Progress | None
+) -> dict[str, Any]:
+    """Write the arrays and the rejects of a source; what must be known to read them again."""
+    rules_end = 0
+    first: BadLine | None = None
+    with ExitStack() as stack:
+        out = {n: stack.enter_context(ArrayWriter(folder / n, t)) for n, t in _ARRAYS.items()}
+        rejects = stack.enter_context(RejectWriter(folder / "rejects.csv"))
+        out["offsets.npy"].append(np.zeros(1, np.int64))
+        for items, lines, bad, reader in _chunks(recipe, chunk):
+            encoding = recipe.codec.parse(items, workers=workers)
+            kept = np.asarray(encoding.kept, dtype=np.int64)
+            out["rules.npy"].append(encoding.rules)
+            out["offsets.npy"].append(np.asarray(encoding.offsets[1:], np.int64) + rules_end)
+            out["keys.npy"].append(text_keys(items[i] for i in kept))
+            out["lines.npy"].append(lines[kept])
+            rules_end += len(encoding.rules)
+            lost = (
+                BadLine(int(lines[r.index]), r.text, r.reason, r.token) for r in encoding.rejects
+            )
+            for line in sorted([*bad, *lost]):
+                rejects.write(recipe.name, line)
+                first = first or line
+            if progress is not None:
+                progress(reader.count + reader.bad, reader.fraction)
+        total = out["lines.npy"].size
+    if not total:
+        raise _nothing(recipe.name, rejects, first)
+    return {
+        "version": VERSION,
+        "source": recipe.name,
+        "digest": recipe.digest,
+        "codec": recipe.codec.digest,
+        "count": total,
+        "rejected": rejects.count,
+        "reasons": dict(rejects.reasons.most_common()),
+        "byteorder": sys.byteorder,
+    }
+
+
+def _chunks(
+    recipe: _Recipe, size: int
+) -> Iterator[tuple[list[str], NDArray[np.int64], list[BadLine], Reader]]:
+    """Items, their lines and the bad lines between them, some at a time."""
+    bad: list[BadLine] = []
+    with read(
+        recipe.path, recipe.column, whole_lines=recipe.whole_lines, reject=bad.append
+    ) as reader:
+        items: list[str] = []
+        lines: list[int] = []
+        for record in reader:
+            items.append(record.smiles)
+            lines.append(record.line)
+            if len(items) >= size:
+                yield items, np.array(lines, np.int64), bad, reader
+                items, lines = [], []
+                bad.clear()
+        if items or bad:
+            yield items, np.array(lines, np.int64), bad, reader
+
+
+def _nothing(source: str, rejects: RejectWriter, first: BadLine | None) -> DataError:
+    """The error for a source of which nothing could be used."""
+    counts = ", ".join(f"{reason} ({n})" for reason, n in rejects.reasons.most_common(3))
+    example = f" The first, line {first.line}: {first.text[:60]!r}." if first else ""
+    return DataError(
+        f"{source}: none of its {rejects.count} lines could be encoded: {counts}.{example} "
+        "Is this the right file, column and grammar?"
+    )
+
+
+def _load(place: Path, recipe: _Recipe, fresh: bool) -> Encoded | None:
+    """The cache in a folder, or None if it is not there or not whole."""
+    try:
+        facts = json.loads((place / "meta.json").read_text(encoding="utf-8"))
+        same = (facts["version"], facts["digest"], facts["codec"], facts["byteorder"])
+        if same != (VERSION, recipe.digest, recipe.codec.digest, sys.byteorder):
+            return None
+        if not fresh and any(data_digest(place / n) != facts["sha256"][n] for n in _ARRAYS):
+            return None
+        arrays = {name: np.load(place / name, mmap_mode="r") for name in _ARRAYS}
+        if not (place / "rejects.csv").is_file():
+            return None
+        data = SequenceData(arrays["rules.npy"], arrays["offsets.npy"], keys=arrays["keys.npy"])
+        return Encoded(
+            data=data,
+            lines=arrays["lines.npy"],
+            folder=place,
+            source=recipe.name,
+            digest=recipe.digest,
+            rejected=int(facts["rejected"]),
+            reasons=dict(facts["reasons"]),
+            fresh=fresh,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # whatever is wrong with it, it is made again

@@ -1,0 +1,156 @@
+"""One normal distribution: the standard one, and a Gaussian with full covariance."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from molae.densities.base import LatentDensity, codes, not_fitted
+
+_LOG_2PI = math.log(2.0 * math.pi)
+
+
+class StandardNormal(LatentDensity):
+    """N(0, I): the prior of a plain VAE.
+
+    Args:
+        dim: D, or None to learn it from ``fit`` or from what is loaded.
+    """
+
+    origin: Tensor  # zeros (D,): remembers D in the state
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.register_buffer("origin", torch.zeros(dim or 0))
+
+    @property
+    def dim(self) -> int | None:
+        """D, or None if it is not known yet."""
+        return len(self.origin) or None
+
+    @property
+    def size(self) -> int:
+        """D, the number of dimensions of a code."""
+        if not len(self.origin):
+            raise not_fitted("prior")
+        return len(self.origin)
+
+    def fit(self, z: Tensor) -> Self:
+        """Learn D from z (N, D), nothing else."""
+        if z.ndim != 2 or z.shape[1] == 0:
+            raise ValueError(f"prior is fitted to codes of shape (N, D), got {tuple(z.shape)}")
+        self.origin = self.origin.new_zeros(z.shape[1])
+        return self
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log N(z; 0, I), (..., D) -> (...)."""
+        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        return -0.5 * (z.square() + _LOG_2PI).sum(-1)
+
+    def expected_log_prob(self, mean: Tensor, scale: Tensor) -> Tensor:
+        """E log p(z) for z ~ N(mean, diag(scale^2)), (..., D) -> (...)."""
+        return -0.5 * (mean.square() + scale.square() + _LOG_2PI).sum(-1)
+
+    def from_uniforms(self, u: Tensor) -> Tensor:
+        """Uniforms (n, D + 1) -> draws (n, D); the first column is not used."""
+        z: Tensor = torch.special.ndtri(u[:, 1:])
+        return z
+
+
+class Gaussian(LatentDensity):
+    """N(mu, Sigma) with full covariance, by maximum likelihood, in float64.
+
+    Args:
+        jitter: Added to the diagonal of Sigma, as a share of the mean variance of a dimension, so
+            that codes which do not fill the space still have a density.
+    """
+
+    mean: Tensor  # (D,)
+    scale_tril: Tensor  # lower triangular L (D, D) with L L^T = Sigma
+
+    def __init__(self, jitter: float = 1e-6) -> None:
+        super().__init__()
+        if not jitter > 0:
+            raise ValueError(f"jitter must be above 0, got {jitter}")
+        self.jitter = jitter
+        self.register_buffer("mean", torch.zeros(0, dtype=torch.float64))
+        self.register_buffer("scale_tril", torch.zeros(0, 0, dtype=torch.float64))
+
+    @property
+    def size(self) -> int:
+        """D, the number of dimensions of a code."""
+        if not len(self.mean):
+            raise not_fitted("gaussian")
+        return len(self.mean)
+
+    def fit(self, z: Tensor) -> Self:
+        """Mean and covariance (divided by N) of codes z (N, D).
+
+        Raises:
+            ValueError: Fewer than 2 codes, all the same, or not finite.
+        """
+        device = self.mean.device
+        z = codes(z, "gaussian")
+        rows, size = z.shape
+        if rows <= size:
+            warnings.warn(
+                f"{rows} codes do not determine a covariance in {size} dimensions (at least "
+                f"{size + 1} are needed): others get {self.jitter} times the mean variance",
+                stacklevel=2,
+            )
+        mean = z.mean(0)
+        covariance = (z - mean).T @ (z - mean) / rows
+        covariance.diagonal().add_(self.jitter * covariance.diagonal().mean())
+        self.mean = mean.to(device)
+        self.scale_tril = torch.linalg.cholesky(covariance).contiguous().to(device)
+        return self
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log N(z; mu, Sigma), (..., D) -> (...)."""
+        if not len(self.mean):
+            raise not_fitted("gaussian")
+        value = normal_log_prob(z, self.mean, self.scale_tril)
+        return value.to(z.device, torch.promote_types(z.dtype, torch.float32))
+
+    def expected_log_prob(self, mean: Tensor, scale: Tensor) -> Tensor:
+        """E log p(z) for z ~ N(mean, diag(scale^2)), (..., D) -> (...)."""
+        eye = torch.eye(self.size, dtype=self.mean.dtype, device=self.mean.device)
+        inverse: Tensor = torch.linalg.solve_triangular(self.scale_tril, eye, upper=False)
+        precision = inverse.square().sum(0).to(scale)  # the diagonal of Sigma^-1, (D,)
+        return self.log_prob(mean) - 0.5 * (scale.square() * precision).sum(-1)
+
+    def from_uniforms(self, u: Tensor) -> Tensor:
+        """Uniforms (n, D + 1) -> draws (n, D); the first column is not used."""
+        which = torch.zeros(len(u), dtype=torch.int64, device=u.device)
+        return affine(u, which, self.mean.unsqueeze(0), self.scale_tril.unsqueeze(0))
+
+
+def normal_log_prob(z: Tensor, mean: Tensor, scale_tril: Tensor) -> Tensor:
+    """log N(z; mean, L L^T) in nats and in the type of ``mean``: z (..., D) -> (...)."""
+    difference = (z.to(mean) - mean).reshape(-1, len(mean))
+    white: Tensor = torch.linalg.solve_triangular(scale_tril, difference.T, upper=False)  # (D, n)
+    volume = scale_tril.diagonal().log().sum() + 0.5 * len(mean) * _LOG_2PI
+    return (-0.5 * white.square().sum(0) - volume).reshape(z.shape[:-1])
+
+
+def affine(u: Tensor, which: Tensor, means: Tensor, scale_trils: Tensor) -> Tensor:
+    """Draws mean + L noise from one of K normals, by elementwise operations only.
+
+    Args:
+        u: Uniforms, (n, D + 1); the columns from the second on become the noise.
+        which: Number of the normal for each row, (n,).
+        means: (K, D).
+        scale_trils: Lower triangular, (K, D, D).
+
+    Returns:
+        (n, D); a row depends on the same row of ``u`` and ``which`` only.
+    """
+    noise: Tensor = torch.special.ndtri(u[:, 1:])  # (n, D)
+    z = means[which]
+    for j in range(z.shape[1]):
+        z[:, j:] += scale_trils[:, j:, j][which] * noise[:, j : j + 1]
+    return z

@@ -1,0 +1,100 @@
+"""Random choices that depend on (seed, item, step) and on nothing else.
+
+A counter-based generator (SplitMix64's mixing function, Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195)
+turns the three numbers into a uniform one, so a molecule comes out the same whatever the batch size, the
+order and the number of workers. A rule is then picked by inverting the cumulative distribution, with one
+uniform number a row instead of one Gumbel number an entry.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from molae.types import PAD
+
+# The constants of SplitMix64 as signed 64-bit numbers; torch wraps on overflow as C does.
+_GOLDEN = -7046029254386353131
+_MIX1 = -4658895280553007687
+_MIX2 = -7723592293110705685
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift of signed 64-bit numbers."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = (x ^ _shift(x, 30)) * _MIX1
+    x = (x ^ _shift(x, 27)) * _MIX2
+    return x ^ _shift(x, 31)
+
+
+def uniforms(seed: int, index: Tensor, step: Tensor) -> Tensor:
+    """Uniform numbers in the open interval (0, 1).
+
+    Args:
+        seed: Any integer.
+        index: Number of the item, int64, any shape.
+        step: Number of the draw within the item, int64, broadcast against ``index``.
+
+    Returns:
+        float32, the broadcast shape; multiples of 2**-24, shifted by half of that.
+    """
+    key = (seed * -7046029254386353131 + 0x5851F42D4C957F2D) & (2**64 - 1)
+    key = key - 2**64 if key >= 2**63 else key
+    x = _mix(_mix(index * _GOLDEN + key) + step * _GOLDEN)
+    return (_shift(x, 40).to(torch.float32) + 0.5) * 2.0**-24
+
+
+def draw(logits: Tensor, allowed: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+    """One legal entry a row, with probability proportional to exp(logits / temperature).
+
+    Args:
+        logits: (n, V) float. allowed: (n, V) bool. u: (n,) uniform numbers in (0, 1).
+        temperature: Above 0; 1 leaves the distribution as it is.
+
+    Returns:
+        (n,) int64; ``PAD`` where nothing is allowed.
+
+    Raises:
+        ValueError: If the temperature is not above 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}, expected a number above 0")
+    scores = logits.float()
+    if temperature != 1.0:
+        scores = scores / temperature
+    scores = scores.masked_fill(~allowed, float("-inf"))
+    top = scores.amax(1, keepdim=True)
+    top = top.clamp(min=-3.0e38)  # a row with nothing legal: exp(-inf - finite) is 0, not nan
+    total = scores.sub_(top).exp_().cumsum(1)
+    aim = u[:, None] * total[:, -1:]
+    # The first entry whose cumulative weight exceeds the aim has weight above 0, so it is legal.
+    choice = (total <= aim).sum(1).clamp(max=logits.shape[1] - 1)
+    # Rounding may push the aim up to the total; then the last legal entry is meant.
+    missed = ~allowed.gather(1, choice[:, None])[:, 0]
+    last = (total < total[:, -1:]).sum(1).clamp(max=logits.shape[1] - 1)
+    choice = torch.where(missed, last, choice)
+    return torch.where(total[:, -1] > 0, choice, PAD)
+
+
+def greedy(logits: Tensor, allowed: Tensor) -> Tensor:
+    """The legal entry with the largest logit, (n, V) -> (n,); ``PAD`` where nothing is allowed."""
+    best = logits.masked_fill(~allowed, float("-inf")).argmax(1)
+    return torch.where(allowed.any(1), best, PAD)
+
+
+def choose(
+    logits: Tensor,
+    allowed: Tensor,
+    *,
+    seed: int | None,
+    index: Tensor,
+    step: Tensor,
+    temperature: float = 1.0,
+) -> Tensor:
+    """``draw`` keyed by (seed, index, step), or ``greedy`` where ``seed`` is None; (n,) int64."""
+    if seed is None:
+        return greedy(logits, allowed)
+    return draw(logits, allowed, uniforms(seed, index, step), temperature)

@@ -1,0 +1,1 @@
+"""Grammars: text to rules, parsing to left-most derivations, the batched grammar machine."""

@@ -1,0 +1,225 @@
+"""The grammar machine: a batched push-down automaton that says which rules may come next.
+
+Three masks, each of which can be switched off: the **stack** (only rules of the non-terminal on top, as
+in Kusner et al. 2017, arXiv:1703.01925, section 3.2), the **budget** (only rules after which the rest still
+fits into the steps that are left, so no derivation is cut off) and, where the terminals are Kekule SMILES
+tokens, the **attributes** (free valence and open ring bonds, ``attributes.py``).
+
+Everything is a lookup and an addition: each rule has a price, the number of steps by which it moves the
+shortest way to the end away, and is legal if its price is at most the slack, the steps to spare. All
+tensors have one row per derivation; no Python loop over them, no value read back to the host.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from molae.grammar import attribute_table
+from molae.grammar.attributes import Attributes, AttributeState
+from molae.grammar.cfg import NEVER, Grammar
+from molae.grammar.promise import has_attributes
+from molae.grammar.smiles import FORBIDDEN, MAX_SLACK
+from molae.types import PAD
+
+
+@dataclass
+class MachineState:
+    """n derivations in the making.
+
+    Attributes:
+        stack: (n, depth) int64 non-terminals; row 0 holds the mark of an empty stack.
+        height: (n,) int64 non-terminals on the stack.
+        slack: (n,) int64 steps to spare.
+        attributes: Valence and rings, or None.
+    """
+
+    stack: Tensor
+    height: Tensor
+    slack: Tensor
+    attributes: AttributeState | None = None
+
+
+class GrammarConstraint:
+    """Which rules may come next in a derivation (the protocol ``molae.types.Constraint``).
+
+    Args:
+        grammar: The rules, V of them.
+        max_steps: T, the number of rules within which every derivation ends.
+        stack: Only rules of the non-terminal on top.
+        budget: Only rules after which the derivation can still end in time.
+        attributes: Free valence and ring bonds, where the grammar's terminals are SMILES tokens; True
+            has no effect on other grammars.
+
+    Raises:
+        ValueError: If no derivation of the grammar is as short as ``max_steps``.
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        max_steps: int,
+        *,
+        stack: bool = True,
+        budget: bool = True,
+        attributes: bool = True,
+    ) -> None:
+        shortest = int(grammar.min_steps[grammar.start])
+        if max_steps < shortest:
+            raise ValueError(
+                f"max_steps is {max_steps}, but the shortest derivation of {grammar.name} takes "
+                f"{shortest if shortest < NEVER else 'infinitely many'} rules: raise max_steps"
+            )
+        self.grammar, self.max_steps, self.size = grammar, max_steps, grammar.size
+        self.stack, self.budget = stack, budget
+        self.wanted = attributes
+        self.attributes = attributes and has_attributes(grammar)
+        self._spare = max_steps - shortest
+        self._tables: dict[str, _Tables] = {}
+
+    def _on(self, device: torch.device | str) -> _Tables:
+        name = str(device)
+        if name not in self._tables:
+            self._tables[name] = _Tables(self.grammar, device, self.stack, self.attributes)
+        return self._tables[name]
+
+    def start(self, n: int, device: torch.device | str = "cpu") -> MachineState:
+        """n derivations that hold the start symbol only."""
+        tables = self._on(device)
+        stack = torch.zeros(n, self.max_steps + tables.width + 2, dtype=torch.int64, device=device)
+        stack[:, 0] = tables.empty
+        stack[:, 1] = self.grammar.start
+        one = torch.ones(n, dtype=torch.int64, device=device)
+        inner = tables.attributes.start(n, self.max_steps) if tables.attributes else None
+        return MachineState(stack, one, one * self._spare, inner)
+
+    def allowed(self, state: MachineState) -> Tensor:
+        """Legal rules, (n, V) bool; none in a row that has ended."""
+        tables = self._on(state.stack.device)
+        top = state.stack.gather(1, state.height[:, None])[:, 0]
+        price = tables.cost[top]  # (n, V)
+        if tables.attributes is not None and state.attributes is not None:
+            slack = state.slack if self.budget else None
+            return tables.attributes.allowed(state.attributes, price, slack)
+        if not self.budget:
+            return price <= tables.ceiling
+        return price <= state.slack.clamp(max=tables.ceiling).to(price.dtype)[:, None]
+
+    def advance(self, state: MachineState, rule: Tensor) -> MachineState:
+        """Take one rule (n,) int64 in every row, in place; rows with ``PAD`` stay as they are."""
+        tables = self._on(state.stack.device)
+        taken = torch.where(rule < 0, self.size, rule)
+        state.slack = state.slack - tables.own[taken]
+        top = state.stack.gather(1, state.height[:, None])
+        pushed = torch.where((rule < 0)[:, None], top, tables.pushed[taken])
+        places = state.height[:, None] + tables.offsets
+        state.stack.scatter_(1, places, pushed)
+        state.height = state.height - 1 + tables.pushes[taken]
+        if tables.attributes is not None and state.attributes is not None:
+            tables.attributes.advance(state.attributes, taken)
+        return state
+
+    def finished(self, state: MachineState) -> Tensor:
+        """Rows whose stack is empty, (n,) bool."""
+        return state.height == 0
+
+    def mask(self, x: Tensor) -> Tensor:
+        """Legal rules at every position of given derivations: (B, T) -> (B, T, V) bool."""
+        state = self.start(len(x), x.device)
+        out = []
+        for step in range(x.shape[1]):
+            out.append(self.allowed(state))
+            if step + 1 < x.shape[1]:
+                state = self.advance(state, x[:, step])
+        return torch.stack(out, 1) if out else torch.zeros(*x.shape, self.size, dtype=torch.bool)
+
+    def first_illegal(self, x: Tensor) -> Tensor:
+        """The first position at which a derivation takes a rule that is not allowed; (B, T) -> (B,).
+
+        -1 for derivations that are legal throughout. Positions with ``PAD`` are passed over.
+        """
+        state = self.start(len(x), x.device)
+        found = torch.full((len(x),), -1, dtype=torch.int64, device=x.device)
+        for step in range(x.shape[1]):
+            rule = x[:, step]
+            legal = self.allowed(state).gather(1, rule.clamp(min=0)[:, None])[:, 0]
+            found = torch.where((found < 0) & (rule >= 0) & ~legal, step, found)
+            # What follows an illegal rule means nothing; the row rests there.
+            state = self.advance(state, torch.where(found < 0, rule, PAD))
+        return found
+
+    def take(self, state: MachineState, rows: Tensor) -> MachineState:
+        """The states of some rows, as new tensors."""
+        return _map(state, lambda value: value[rows])
+
+    def put(self, state: MachineState, rows: Tensor, new: MachineState) -> None:
+        """Overwrite rows in place with the states ``new``."""
+        for target, source in ((state, new), (state.attributes, new.attributes)):
+            if target is None or source is None:
+                continue
+            for item in fields(target):
+                value = getattr(target, item.name)
+                if isinstance(value, Tensor):
+                    value[rows] = getattr(source, item.name)
+
+
+def _map(state: MachineState, change: object) -> MachineState:
+    """A copy of a state with ``change`` applied to every tensor."""
+    assert callable(change)
+    inner = state.attributes
+    if inner is not None:
+        inner = AttributeState(**{f.name: change(getattr(inner, f.name)) for f in fields(inner)})
+    return MachineState(change(state.stack), change(state.height), change(state.slack), inner)
+
+
+class _Tables:
+    """Tensors of one grammar on one device. ``empty`` is the non-terminal of an empty stack."""
+
+    def __init__(
+        self, grammar: Grammar, device: torch.device | str, stack: bool, attributes: bool
+    ) -> None:
+        rules = grammar.rules
+        self.empty = len(grammar.nonterminals)
+        steps = np.minimum(grammar.min_steps, NEVER)
+        rest = [sum(int(steps[s]) for s in rule.rhs if s >= 0) for rule in rules]
+        own = np.array([1 + rest[i] - int(steps[rule.lhs]) for i, rule in enumerate(rules)])
+        usable = grammar.finite
+        tight = not usable.any() or int(own[usable].max()) <= 20
+        # int8 where prices are small, as in all shipped grammars: a quarter of the memory traffic.
+        kind = np.int8 if tight else np.int32
+        self.ceiling = MAX_SLACK if tight else NEVER // 4096
+        forbidden = FORBIDDEN if tight else NEVER // 1024
+        cost = np.full((self.empty + 1, len(rules)), forbidden, dtype=kind)
+        for index, rule in enumerate(rules):
+            rows = rule.lhs if stack else slice(0, self.empty)
+            if usable[index]:
+                cost[rows, index] = own[index]
+        self.cost = torch.from_numpy(cost).to(device)
+        # What a rule does to the slack; the last entry stands for "no rule".
+        self.own = torch.from_numpy(np.append(np.where(usable, own, 1), 0)).to(device)
+        pushes = [[s for s in rule.rhs if s >= 0] for rule in rules]
+        self.width = max([len(p) for p in pushes] + [1])
+        padded = [p[::-1] + [0] * (self.width - len(p)) for p in pushes] + [[0] * self.width]
+        self.pushed = torch.tensor(padded, device=device)
+        self.pushes = torch.tensor([*map(len, pushes), 1], device=device)
+        self.offsets = torch.arange(self.width, device=device)[None]
+        self.attributes = Attributes(_table(grammar), device) if attributes else None
+
+
+_built: OrderedDict[str, attribute_table.AttributeTable] = OrderedDict()
+
+
+def _table(grammar: Grammar) -> attribute_table.AttributeTable:
+    """The attribute table of a grammar, built once per process."""
+    if grammar.digest not in _built:
+        _built[grammar.digest] = attribute_table.build(grammar)
+        if len(_built) > 8:
+            _built.popitem(last=False)
+    return _built[grammar.digest]
+
+
+__all__ = ["PAD", "GrammarConstraint", "MachineState"]

@@ -1,0 +1,63 @@
+"""The model: four slots, four verbs, no loss."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from molae.types import Likelihood, Posterior
+
+
+class Autoencoder(nn.Module):
+    """Encoder, head, decoder and prior, used by objectives and by everyone who has codes or data.
+
+    Args:
+        encoder: ``encoder(x, context) -> h``, (B, ...) to (B, H).
+        head: ``head(h, context) -> Posterior`` over codes of width D.
+        decoder: ``decoder(z, context) -> Likelihood`` of data, z (*S, B, D).
+        prior: A latent density p(z), with ``log_prob`` and ``sample``.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, head: nn.Module, decoder: nn.Module, prior: nn.Module
+    ) -> None:
+        super().__init__()
+        self.encoder, self.head, self.decoder, self.prior = encoder, head, decoder, prior
+
+    def posterior(self, x: Tensor, context: Tensor | None = None) -> Posterior:
+        """q(z|x) of a batch."""
+        return cast(Posterior, self.head(self.encoder(x, context), context))
+
+    def likelihood(self, z: Tensor, context: Tensor | None = None) -> Likelihood:
+        """p(x|z) of codes z (*S, B, D)."""
+        return cast(Likelihood, self.decoder(z, context))
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The code of each example: x (B, ...) -> (B, D)."""
+        return self.posterior(x, context).center
+
+    @torch.no_grad()
+    def decode(
+        self,
+        z: Tensor,
+        context: Tensor | None = None,
+        *,
+        seed: int | None = None,
+        index: Tensor | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Data of each code: z (*S, B, D) -> x (*S, B, ...).
+
+        Args:
+            z: Codes.
+            context: What the decoder is conditioned on, (B, C).
+            seed: Of the draws; None gives the mode, greedily for sequences.
+            index: Number of each example, (*S, B) int64, that keys its draws.
+            temperature: Of the draws; not used for the mode.
+        """
+        likelihood = self.likelihood(z, context)
+        if seed is None:
+            return likelihood.mode()
+        return likelihood.sample(seed, index, temperature)

@@ -1,0 +1,1 @@
+"""Back-bones: encoders, heads and decoders; none of them knows of a loss."""

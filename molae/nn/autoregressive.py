@@ -1,0 +1,131 @@
+"""The autoregressive decoder: each step sees the code and everything that was chosen before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from molae.nn.context import join
+from molae.nn.generation import Memory
+from molae.nn.likelihood import SequenceLikelihood
+from molae.nn.recurrence import GRUSteps, double_backward, make_gru, run
+from molae.types import PAD, Constraint
+
+__all__ = ["AutoregressiveDecoder", "double_backward"]
+
+
+class AutoregressiveDecoder(nn.Module):
+    """A GRU over the sequence so far; the code makes its first state and is added to every input.
+
+    Called with codes it returns a `SequenceLikelihood`, whose ``log_prob`` teaches (the true
+    sequence is fed, shifted by one) and whose ``mode`` and ``sample`` roll.
+
+    Args:
+        size: V, the number of rules or characters.
+        latent: D, the width of the code.
+        constraint: Says what may come next; it is no part of the weights.
+        embedding: Width of the embedding.
+        hidden: Width of the GRU.
+        layers: Layers of the GRU.
+        context: C, the width of the context, 0 for none; it is put beside the code.
+        word_dropout: In training, the share of fed entries that are blanked, so that the code is
+            needed (Bowman et al., *Generating Sentences from a Continuous Space*, 2016).
+        tile: Rows that generation computes at once.
+        precision: ``fp32`` or ``bf16``, of the matrix products of generation.
+
+    Raises:
+        ValueError: The constraint has another size, or the precision is not known.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        latent: int,
+        constraint: Constraint[Any],
+        *,
+        embedding: int = 128,
+        hidden: int = 512,
+        layers: int = 1,
+        context: int = 0,
+        word_dropout: float = 0.0,
+        tile: int = 512,
+        precision: str = "fp32",
+    ) -> None:
+        super().__init__()
+        check(size, constraint, precision)
+        self.size, self.latent, self.constraint, self.context = size, latent, constraint, context
+        self.word_dropout, self.tile, self.precision = word_dropout, tile, precision
+        self.embedding = nn.Embedding(size + 1, embedding)
+        self.to_input = nn.Linear(latent + context, embedding)
+        self.to_state = nn.Linear(latent + context, layers * hidden)
+        self.gru = make_gru(embedding, hidden, layers)
+        self.to_logits = nn.Linear(hidden, size)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> SequenceLikelihood:
+        """p(x|z) for codes z (*S, B, D) and contexts (B, C)."""
+        return SequenceLikelihood(self, join(z, context, self.context))
+
+    def logits(self, z: Tensor, x: Tensor) -> Tensor:
+        """Unmasked logits from z (N, D + C) and what stands before in x (N, T): (N, T, V)."""
+        fed = torch.cat([x.new_full((len(x), 1), PAD), x[:, :-1]], 1).t() + 1  # (T, N)
+        if self.training and self.word_dropout > 0:
+            fed = fed * (torch.rand(fed.shape, device=fed.device) >= self.word_dropout)
+        inputs = self.embedding(fed) + self.to_input(z)  # (T, N, E)
+        states = run(self.gru, inputs, self.first_state(z))  # (T, N, H)
+        out: Tensor = self.to_logits(states)
+        return out.transpose(0, 1)
+
+    def first_state(self, z: Tensor) -> Tensor:
+        """The state before the first step: z (N, D + C) -> (L, N, H)."""
+        wide = torch.tanh(self.to_state(z)).view(len(z), self.gru.num_layers, -1)
+        return wide.transpose(0, 1).contiguous()
+
+    def stepper(self) -> AutoregressiveStepper:
+        """The decoder in single steps, with its weights as they are now."""
+        return AutoregressiveStepper(self)
+
+
+class AutoregressiveStepper:
+    """An `AutoregressiveDecoder` in single steps; its memory is [constant input, states...].
+
+    Args:
+        decoder: Its weights are read now.
+    """
+
+    def __init__(self, decoder: AutoregressiveDecoder) -> None:
+        self.decoder = decoder
+        low = decoder.precision == "bf16"
+        self.gru = GRUSteps(decoder.gru, decoder.embedding.weight, low=low)
+        self.dtype = torch.bfloat16 if low else torch.float32
+        self.matrix = decoder.to_logits.weight.detach().to(self.dtype)
+        self.bias = decoder.to_logits.bias.detach().to(self.dtype)
+
+    def begin(self, z: Tensor) -> Memory:
+        """The memory of fresh sequences: z (n, D + C) -> (n, 3H) and L times (n, H)."""
+        constant = self.gru.project(self.decoder.to_input(z))
+        return [constant, *self.decoder.first_state(z).unbind(0)]
+
+    def step(self, memory: Memory, previous: Tensor, step: Tensor) -> tuple[Tensor, Memory]:
+        """Logits (n, V) after ``previous`` (n,), and the new memory; ``step`` is not needed."""
+        constant, *states = memory
+        after = self.gru.step(previous + 1, constant, states)
+        logits = linear(after[-1].to(self.dtype), self.matrix, self.bias).float()
+        return logits, [constant, *after]
+
+
+def check(size: int, constraint: Constraint[Any], precision: str) -> None:
+    """Refuse what no decoder can be built from.
+
+    Raises:
+        ValueError: The constraint has another size, or the precision is not known.
+    """
+    if constraint.size != size:
+        raise ValueError(
+            f"the decoder is built for {size} rules or characters, but its constraint has "
+            f"{constraint.size}; take both from one codec"
+        )
+    if precision not in ("fp32", "bf16"):
+        raise ValueError(f"precision must be 'fp32' or 'bf16', got {precision!r}")

@@ -1,0 +1,131 @@
+"""Deterministic autoencoders, regularised and plain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from molae.names import REGULARIZERS, pick
+from molae.objectives.base import Model, Objective, distortion
+from molae.objectives.regularizers import (
+    GRADIENTS,
+    gradient_penalty,
+    normalize_spectra,
+    squared_weights,
+)
+from molae.objectives.schedules import plain, schedule
+from molae.types import Batch, Schedule, Terms
+
+
+class RAE(Objective):
+    """distortion + beta * code + weight * regulariser (Ghosh et al., ICLR 2020; GRAE on grammars).
+
+    Minimised is the mean over examples of -log p(x|z), summed over the event, plus beta times
+    0.5 ||z||^2, summed over D, plus the regulariser R of the decoder:
+
+    - ``none``: R = 0.
+    - ``l2``: weight times the **sum** of all squared weights, without biases and normalisations.
+    - ``gp``: weight times ``gradient_penalty``, in one of its two forms.
+    - ``sn``: R = 0, but ``prepare`` holds spectral norms at one; ``weight`` is not used. The
+      authors' code normalises the encoder too; here only the decoder.
+
+    The code z is ``posterior.center``, so a head with a variance trains its mean only.
+
+    Published weights belong to another scale. The authors' code (commit 9478b8f) minimises, for
+    images of N = C H W values, mean_N (x - y)^2 + b mean_D z^2 + a R, with R as here. Times N,
+    that is this objective with beta = 2 b N / D and weight = a N, under a normal likelihood of
+    variance 1/2 (whose distortion is the summed squared error, up to a constant); under one of
+    variance 1, take half of both. On MNIST (N = 1024, D = 16) their b = 5e-4 is beta = 0.064,
+    their a = 1e-7 is weight = 1e-4.
+
+    Args:
+        beta: Weight of the code term; a number, a schedule or its table, as for ``VAE``.
+        regularizer: ``none``, ``l2``, ``gp`` or ``sn``.
+        weight: Of ``l2`` or ``gp``.
+        gradient: Form of ``gp``: ``squared`` (authors' code) or ``jacobian`` (paper).
+        noise: Standard deviation of normal noise on the code that the decoder is given in
+            training; the code term sees the code without it.
+
+    Parts: ``distortion``, ``code`` = beta 0.5 ||z||^2 and ``penalty`` (the head's own), each
+    (B,), and ``regularizer``, () for ``l2``, (B,) for ``gp``. Logged: ``code_norm`` = ||z|| (B,)
+    and ``beta``.
+    """
+
+    def __init__(
+        self,
+        beta: float | Mapping[str, Any] | Schedule = 0.05,
+        regularizer: str = "none",
+        weight: float = 1e-4,
+        gradient: str = "squared",
+        noise: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if weight < 0 or noise < 0:
+            raise ValueError(f"weight and noise must not be below 0, got {weight} and {noise}")
+        self.beta = schedule(beta)
+        self.regularizer = pick(REGULARIZERS, regularizer, "regularizer")
+        self.weight = weight
+        self.gradient = pick(GRADIENTS, gradient, "form of the gradient penalty")
+        self.noise = noise
+
+    def prepare(self, model: Model) -> None:
+        """For ``sn``: normalise the decoder's layers. Changes the names of its weights."""
+        if self.regularizer == "sn":
+            normalize_spectra(model.decoder)
+
+    def terms(self, model: Model, batch: Batch, step: int) -> Terms:
+        """Parts of the loss."""
+        posterior = model.posterior(batch.x, batch.context)
+        code = posterior.center
+        z = code
+        if self.noise and self.training:
+            z = code + self.noise * torch.randn_like(code)
+        beta = self.beta(step)
+        half_norm = 0.5 * code.square().sum(-1)
+        parts = {
+            "distortion": distortion(model, batch, z),
+            "code": beta * half_norm,
+            "penalty": posterior.penalty(),
+        }
+        if self.regularizer == "l2":
+            parts["regularizer"] = self.weight * squared_weights(model.decoder)
+        elif self.regularizer == "gp":
+            parts["regularizer"] = self.weight * gradient_penalty(model, batch, z, self.gradient)
+        norm = (2.0 * half_norm.detach()).sqrt()
+        return Terms(parts, {"code_norm": norm, "beta": norm.new_tensor(beta)})
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor, by name, fit for JSON."""
+        return {**super().settings(), "beta": plain(self.beta)}
+
+
+class AE(Objective):
+    """The distortion only, or with squared decoder weights (AE-L2 of Ghosh et al., ICLR 2020).
+
+    Minimised is the mean over examples of -log p(x|z), summed over the event, plus ``l2`` times
+    the sum of the decoder's squared weights, without biases and normalisations. Published
+    weights of code that averages over N values are N times smaller, see ``RAE``.
+
+    Args:
+        l2: Weight of the squared decoder weights.
+
+    Parts: ``distortion`` (B,), ``penalty`` (B,) of the head, and ``regularizer`` () if ``l2`` is
+    not 0. Logged: ``code_norm`` = ||z|| (B,).
+    """
+
+    def __init__(self, l2: float = 0.0) -> None:
+        super().__init__()
+        if l2 < 0:
+            raise ValueError(f"l2 must not be below 0, got {l2}")
+        self.l2 = l2
+
+    def terms(self, model: Model, batch: Batch, step: int) -> Terms:
+        """Parts of the loss; ``step`` is not used."""
+        posterior = model.posterior(batch.x, batch.context)
+        code = posterior.center
+        parts = {"distortion": distortion(model, batch, code), "penalty": posterior.penalty()}
+        if self.l2:
+            parts["regularizer"] = self.l2 * squared_weights(model.decoder)
+        return Terms(parts, {"code_norm": code.detach().norm(dim=-1)})

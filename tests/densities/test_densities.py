@@ -1,0 +1,176 @@
+"""Laws that every density keeps, over the table of names."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from molae.densities import LatentDensity, NotFittedError, density
+from molae.draws import uniforms
+from molae.names import DENSITIES
+
+D = 4
+
+
+def make(name) -> LatentDensity:
+    return density(name, components=3) if name == "gmm" else density(name)
+
+
+def codes(rows=600, seed=0, size=D):
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(rows, size, generator=generator)
+    return z @ torch.randn(size, size, generator=generator) + 2.0 * (z[:, :1] > 0.3)
+
+
+@pytest.fixture(params=sorted(DENSITIES))
+def name(request):
+    return request.param
+
+
+def test_fit_returns_itself_and_knows_the_size(name):
+    made = make(name)
+    assert made.fit(codes()) is made
+    assert made.size == D
+
+
+def test_fit_forgets(name):
+    twice = make(name).fit(codes(seed=1, size=7)).fit(codes())
+    once = make(name).fit(codes())
+    assert twice.state_dict().keys() == once.state_dict().keys()
+    for key, value in once.state_dict().items():
+        assert torch.equal(value, twice.state_dict()[key])
+
+
+def test_before_fit_a_sentence(name):
+    made = make(name)
+    with pytest.raises(NotFittedError, match="fit"):
+        made.sample(3)
+    with pytest.raises(NotFittedError, match="fit"):
+        made.sample_rows(0, torch.arange(3))
+    if name != "prior":
+        with pytest.raises(NotFittedError, match="fit"):
+            made.log_prob(torch.zeros(2, D))
+
+
+def test_shapes_types_and_gradient(name):
+    made = make(name).fit(codes())
+    z = torch.randn(2, 5, D, requires_grad=True)
+    value = made.log_prob(z)
+    assert value.shape == (2, 5)
+    assert value.dtype == torch.float32
+    assert made.log_prob(z.double()).dtype == torch.float64
+    assert made.log_prob(z.detach().bfloat16()).dtype == torch.float32
+    assert made.log_prob(z[0, 0]).shape == ()
+    assert torch.allclose(made.log_prob(z[1]), value[1])
+    value.sum().backward()
+    assert z.grad.isfinite().all()
+    assert made.sample(6).shape == (6, D)
+    assert made.sample(6).dtype == torch.float32
+
+
+def test_density_integrates_to_one(name):
+    made = make(name).fit(codes(size=1))
+    grid = torch.linspace(-40, 40, 80_001, dtype=torch.float64)
+    total = torch.trapezoid(made.log_prob(grid.unsqueeze(-1)).exp(), grid)
+    assert total.item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_sample_follows_the_generator(name):
+    made = make(name).fit(codes())
+    first = made.sample(9, torch.Generator().manual_seed(4))
+    again = made.sample(9, torch.Generator().manual_seed(4))
+    other = made.sample(9, torch.Generator().manual_seed(5))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("rows", ["generator", "rows"])
+def test_draws_have_the_moments_of_the_fitted_codes(name, rows):
+    if name == "prior":
+        z = torch.randn(4000, D, generator=torch.Generator().manual_seed(0))
+    else:
+        z = codes(4000)
+    made = make(name).fit(z)
+    n = 20_000
+    if rows == "rows":
+        drawn = made.sample_rows(1, torch.arange(n))
+    else:
+        drawn = made.sample(n, torch.Generator().manual_seed(0))
+    scale = z.std(0)
+    assert ((drawn.mean(0) - z.mean(0)).abs() < 0.06 * scale).all()
+    spread = torch.cov(drawn.T) - torch.cov(z.T)
+    assert (spread.abs() < 0.08 * torch.outer(scale, scale)).all()
+
+
+def test_draws_score_as_their_own_density(name):
+    """E log p(z) over draws is minus the entropy: the same whichever way they are drawn."""
+    made = make(name).fit(codes())
+    one = made.log_prob(made.sample(8000, torch.Generator().manual_seed(0)))
+    two = made.log_prob(made.sample_rows(3, torch.arange(8000)))
+    assert abs(one.mean() - two.mean()) < 4 * (one.var() + two.var()).sqrt() / 8000**0.5
+
+
+def test_rows_do_not_depend_on_the_batch(name):
+    made = make(name).fit(codes())
+    index = torch.arange(257)
+    whole = made.sample_rows(7, index)
+    for size in (1, 13, 64):
+        assert torch.equal(torch.cat([made.sample_rows(7, i) for i in index.split(size)]), whole)
+    back = made.sample_rows(7, index.flip(0)).flip(0)
+    assert torch.equal(back, whole)
+    assert not torch.equal(made.sample_rows(8, index), whole)
+    assert len(whole.unique(dim=0)) == len(index)
+
+
+def test_rows_share_no_random_number_with_decoding(name):
+    """Choices of rules are keyed by the steps 0, 1, 2, ... of the same seed and index."""
+    made = make(name).fit(codes())
+    index = torch.arange(500)
+    choice = uniforms(7, index, torch.zeros_like(index)).double()
+    drawn = made.sample_rows(7, index).double()
+    for column in drawn.T:
+        assert torch.corrcoef(torch.stack([choice, column]))[0, 1].abs() < 0.2
+
+
+def test_saved_as_bytes_and_loaded_into_a_fresh_object(name):
+    made = make(name).fit(codes())
+    settings = json.loads(json.dumps(made.settings()))
+    fresh = density(name, **settings)
+    fresh.load_state_dict(load(save(made.state_dict())))
+    z = codes(20, seed=3)
+    assert torch.equal(fresh.log_prob(z), made.log_prob(z))
+    assert torch.equal(fresh.sample_rows(1, torch.arange(5)), made.sample_rows(1, torch.arange(5)))
+    assert fresh.settings() == made.settings()
+
+
+def test_loads_inside_a_model(name):
+    slot = torch.nn.ModuleDict({"prior": make(name).fit(codes())})
+    fresh = torch.nn.ModuleDict({"prior": make(name)})
+    fresh.load_state_dict(slot.state_dict())
+    assert fresh["prior"].size == D
+
+
+def test_bad_codes_are_refused(name):
+    with pytest.raises(ValueError, match=r"\(N, D\)"):
+        make(name).fit(torch.zeros(5))
+    if name == "prior":
+        return
+    with pytest.raises(ValueError, match="at least 2"):
+        make(name).fit(torch.zeros(1, D))
+    with pytest.raises(ValueError, match="same point"):
+        make(name).fit(torch.ones(20, D))
+    broken = codes()
+    broken[3, 1] = float("nan")
+    broken[5] = float("inf")
+    with pytest.raises(ValueError, match="2 of 600"):
+        make(name).fit(broken)
+
+
+def test_names_are_answered():
+    with pytest.raises(ValueError, match="did you mean 'gmm'"):
+        density("gm")
+    with pytest.raises(ValueError, match="did you mean 'components'"):
+        density("gmm", componets=3)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from molae.nn.recurrence import GRUSteps, double_backward, make_gru, run, unroll
+
+
+@pytest.fixture(params=[1, 3], ids=["one-layer", "three-layers"])
+def gru(request):
+    torch.manual_seed(0)
+    return make_gru(6, 16, request.param)
+
+
+def given(gru):
+    return torch.randn(7, 5, 6), torch.randn(gru.num_layers, 5, 16)
+
+
+def test_recurrent_matrices_start_orthogonal(gru):
+    for gate in gru.weight_hh_l0.detach().split(16):
+        torch.testing.assert_close(gate @ gate.t(), torch.eye(16))
+
+
+def test_unrolled_equals_the_library_with_gradients(gru):
+    inputs, start = given(gru)
+    inputs.requires_grad_()
+    slow, fast = unroll(gru, inputs, start), gru(inputs, start)[0]
+    torch.testing.assert_close(slow, fast)
+    wanted = [inputs, *gru.parameters()]
+    for a, b in zip(
+        torch.autograd.grad(slow.square().sum(), wanted),
+        torch.autograd.grad(fast.square().sum(), wanted),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_context_manager_switches_and_switches_back(gru, monkeypatch):
+    inputs, start = given(gru)
+    calls = []
+    monkeypatch.setattr("molae.nn.recurrence.unroll", lambda *a: calls.append(a) or inputs)
+
+    def fail():
+        with double_backward():
+            run(gru, inputs, start)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    run(gru, inputs, start)
+    assert len(calls) == 1
+
+
+def test_second_derivatives_are_right():
+    torch.manual_seed(0)
+    gru = make_gru(2, 3).double()
+    inputs = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
+    start = torch.randn(1, 2, 3, dtype=torch.float64, requires_grad=True)
+    with double_backward():
+        assert torch.autograd.gradgradcheck(lambda a, b: run(gru, a, b), (inputs, start))
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_single_steps_equal_the_whole(gru, normalised):
+    if normalised:
+        for layer in range(gru.num_layers):
+            spectral_norm(gru, f"weight_hh_l{layer}")
+            spectral_norm(gru, f"weight_ih_l{layer}")
+        gru.eval()
+    table = nn.Embedding(10, 6)
+    entries = torch.randint(10, (7, 5))
+    constant = torch.randn(5, 6)
+    start = torch.randn(gru.num_layers, 5, 16)
+    with torch.no_grad():
+        whole = run(gru, table(entries) + constant, start)
+        steps = GRUSteps(gru, table.weight)
+        states = list(start)
+        for entry, state in zip(entries, whole, strict=True):
+            states = steps.step(entry, steps.project(constant), states)
+            torch.testing.assert_close(states[-1], state)
+
+
+def test_low_precision_steps_are_close(gru):
+    table, entry = torch.randn(10, 6), torch.arange(5)
+    states = [torch.rand(5, 48) for _ in range(gru.num_layers)]
+    wide = make_gru(6, 48, gru.num_layers)
+    constant = torch.randn(5, 144)
+    exact = GRUSteps(wide, table).step(entry, constant, states)
+    low = GRUSteps(wide, table, low=True).step(entry, constant, states)
+    torch.testing.assert_close(low[-1], exact[-1], atol=3e-2, rtol=0)
