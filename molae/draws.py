@@ -39,12 +39,13 @@ def uniforms(seed: int, index: Tensor, step: Tensor) -> Tensor:
         step: Number of the draw within the item, int64, broadcast against ``index``.
 
     Returns:
-        float32, the broadcast shape; multiples of 2**-24, shifted by half of that.
+        float32, the broadcast shape; multiples of 2**-23, shifted by half of that: with one bit more,
+        the largest would round up to 1.
     """
     key = (seed * -7046029254386353131 + 0x5851F42D4C957F2D) & (2**64 - 1)
     key = key - 2**64 if key >= 2**63 else key
     x = _mix(_mix(index * _GOLDEN + key) + step * _GOLDEN)
-    return (_shift(x, 40).to(torch.float32) + 0.5) * 2.0**-24
+    return (_shift(x, 41).to(torch.float32) + 0.5) * 2.0**-23
 
 
 def draw(logits: Tensor, allowed: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
@@ -62,21 +63,19 @@ def draw(logits: Tensor, allowed: Tensor, u: Tensor, temperature: float = 1.0) -
     """
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}, expected a number above 0")
-    scores = logits.float()
+    scores = logits.float().masked_fill(~allowed, float("-inf"))
+    top, best = scores.max(1, keepdim=True)
+    # A row with nothing legal: exp(-inf - finite) is 0, not nan.
+    scores.sub_(top.clamp(min=-3.0e38))
     if temperature != 1.0:
-        scores = scores / temperature
-    scores = scores.masked_fill(~allowed, float("-inf"))
-    top = scores.amax(1, keepdim=True)
-    top = top.clamp(min=-3.0e38)  # a row with nothing legal: exp(-inf - finite) is 0, not nan
-    total = scores.sub_(top).exp_().cumsum(1)
+        scores.div_(temperature)
+    total = scores.exp_().cumsum(1)
     aim = u[:, None] * total[:, -1:]
-    # The first entry whose cumulative weight exceeds the aim has weight above 0, so it is legal.
-    choice = (total <= aim).sum(1).clamp(max=logits.shape[1] - 1)
-    # Rounding may push the aim up to the total; then the last legal entry is meant.
-    missed = ~allowed.gather(1, choice[:, None])[:, 0]
-    last = (total < total[:, -1:]).sum(1).clamp(max=logits.shape[1] - 1)
-    choice = torch.where(missed, last, choice)
-    return torch.where(total[:, -1] > 0, choice, PAD)
+    # The first entry whose cumulative weight exceeds the aim has weight above 0, so it is legal,
+    # unless rounding pushed the aim up to the total: then the likeliest entry is taken.
+    choice = torch.searchsorted(total, aim, right=True).clamp(max=logits.shape[1] - 1)
+    choice = torch.where(allowed.gather(1, choice), choice, best)
+    return torch.where(total[:, -1] > 0, choice[:, 0], PAD)
 
 
 def greedy(logits: Tensor, allowed: Tensor) -> Tensor:

@@ -56,12 +56,18 @@ def spell(symbol: str, hydrogens: int = 0, charge: int = 0) -> str:
 def _holds(atom: str, total: int, lone_metal: bool) -> bool:
     """Does RDKit take this atom with ``total`` single bonds to carbon, and without radicals?"""
     mol = Chem.MolFromSmiles(atom + "(C)" * total)
-    if mol is None:
+    if mol is None or (total and not is_metal(atom.strip("[]")) and _turns_dative(atom, total)):
         return False
     kept = Chem.MolFromSmiles(atom + "(C)" * total, sanitize=False).GetNumAtoms()
     if mol.GetNumAtoms() != kept and total == 0:
         return False  # a hydrogen that vanished into its neighbour is still an atom of the string
     return lone_metal or not any(a.GetNumRadicalElectrons() for a in mol.GetAtoms())
+
+
+def _turns_dative(atom: str, total: int) -> bool:
+    """Whether RDKit makes a bond to a metal dative and leaves a radical, as of [S-] with three bonds."""
+    mol = Chem.MolFromSmiles(f"{atom}([Fe])" + "(C)" * (total - 1))
+    return atom != "[H]" and (mol is None or mol.GetAtomWithIdx(0).GetNumRadicalElectrons() > 0)
 
 
 def capacity(symbol: str, hydrogens: int, charge: int) -> list[int]:

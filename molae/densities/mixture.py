@@ -19,7 +19,7 @@ class GaussianMixture(LatentDensity):
     """A mixture of K Gaussians, fitted by scikit-learn's EM in float64, then held as tensors.
 
     Ten components with full covariance are the setting of Ghosh et al., *From Variational to
-    Deterministic Autoencoders*, ICLR 2020, section 4.
+    Deterministic Autoencoders*, ICLR 2020.
 
     A component needs D + 1 codes to determine a full covariance (2 for a diagonal one). Where
     there are fewer than that for each of ``components``, fewer components are fitted, with a
@@ -30,11 +30,11 @@ class GaussianMixture(LatentDensity):
         covariance: ``full`` or ``diag``.
         jitter: Added to the diagonal of every covariance, as a share of the mean variance of a
             dimension of the codes.
-        iterations: Of EM, at most. A mixture that has not settled by then is a density all the same
-            (codes without clusters take hundreds for the last hundredths of a nat).
+        iterations: Of EM, at most. A mixture that has not settled by then is a density all the
+            same (codes without clusters take hundreds for the last hundredths of a nat).
         tolerance: EM stops when the mean log-density rises by less, in nats.
-        rows: Fit to this many codes at most, drawn at random from those given. The default, three
-            codes for every parameter at D = 56, takes a minute on one core.
+        rows: Fit to this many codes at most, drawn at random from those given. At D = 56 the
+            default takes one core a minute at worst, and time grows with the number of codes.
         seed: Of the first guess (k-means) and of the draw.
     """
 
@@ -49,7 +49,7 @@ class GaussianMixture(LatentDensity):
         jitter: float = 1e-6,
         iterations: int = 100,
         tolerance: float = 1e-3,
-        rows: int = 50_000,
+        rows: int = 20_000,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -52,6 +52,7 @@ class AttributeTable:
         bracket_step: Next bracket state, (S, V + 1) int64; bracket_capacity: (S,) int64.
         free, fill: Largest and cheapest member of every residue, (512,) int64.
         numbers: How many ring-bond numbers the grammar can write.
+        spelled: (V + 1,) bool, rules that write one digit of a number that is spelt digit by digit.
     """
 
     cost: NDArray[np.int8]
@@ -69,6 +70,7 @@ class AttributeTable:
     free: Ints
     fill: Ints
     numbers: int
+    spelled: NDArray[np.bool_]
 
 
 MARKS = {"": 0, "[": 1, "]": 2, "(": 3, ")": 4, ".": 5, "end": 6}
@@ -251,7 +253,14 @@ class _Builder:
             free=FREE,
             fill=FILL,
             numbers=self._numbers(),
+            spelled=np.array([*self._spelled(), False]),
         )
+
+    def _spelled(self) -> list[bool]:
+        """A non-terminal that can write "0" writes digits, not ring-bond numbers, which begin at 1."""
+        rules = self.grammar.rules
+        zero = {r.lhs for r, t in zip(rules, self.tokens, strict=True) if t.digit == 0}
+        return [r.lhs in zero and t.digit >= 0 for r, t in zip(rules, self.tokens, strict=True)]
 
     def _numbers(self) -> int:
         plain = {t.number for t in self.tokens if t.number}

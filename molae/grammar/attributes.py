@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from molae.grammar.attribute_table import (
@@ -35,11 +36,11 @@ from molae.grammar.smiles import (
     DECADE,
     FORBIDDEN,
     MAX_SLACK,
-    NEXT,
     RESIDUES,
     RING_OR_NEXT,
     START,
     WAIT,
+    Ints,
 )
 
 #: An atom that has been left for good carries this bit on top of its residue.
@@ -90,6 +91,19 @@ class AttributeState:
     debt: Tensor
 
 
+def _runs(facts: Ints, chosen: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
+    """Runs of neighbouring rules whose facts count up by one: (which rules, which facts)."""
+    runs: list[tuple[slice, slice]] = []
+    for rule in np.flatnonzero(chosen[:-1]):
+        fact = int(facts[rule])
+        if runs and runs[-1][0].stop == rule and runs[-1][1].stop == fact:
+            rules, values = runs.pop()
+            runs.append((slice(rules.start, int(rule) + 1), slice(values.start, fact + 1)))
+        else:
+            runs.append((slice(int(rule), int(rule) + 1), slice(fact, fact + 1)))
+    return runs
+
+
 class Attributes:
     """The tensor side of an ``AttributeTable``, on one device."""
 
@@ -98,34 +112,20 @@ class Attributes:
         self.slots = max(1, min(SLOTS, table.numbers))
         self.first_bracket_key = table.first_bracket_key
         self.cost = torch.from_numpy(table.cost).to(device)
-        for name in ("base", "residue_id", "capacity", "order", "number", "tens", "digit", "mark",
-                     "bracket_step", "bracket_capacity", "free", "fill"):  # fmt: skip
-            setattr(self, name, torch.from_numpy(getattr(table, name)).to(device))
-        self.new_atom = (self.capacity > 0) | (self.mark == 1)
-        self.lengthens = torch.from_numpy(lengthens(np.arange(RESIDUES))).to(device)
-        self.columns = self._ring_columns()
-
-    base: Tensor
-    residue_id: Tensor
-    capacity: Tensor
-    order: Tensor
-    number: Tensor
-    tens: Tensor
-    digit: Tensor
-    mark: Tensor
-    bracket_step: Tensor
-    bracket_capacity: Tensor
-    free: Tensor
-    fill: Tensor
-
-    def _ring_columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Rules that may write a ring-bond number, a decade, and a second digit."""
-        rules = torch.arange(len(self.number) - 1, device=self.device)
-        return (
-            rules[self.number[:-1] > 0],
-            rules[self.tens[:-1] > 0],
-            rules[self.digit[:-1] >= 0],
-        )
+        self.base = torch.from_numpy(table.base).to(device)
+        self.bracket_step = torch.from_numpy(table.bracket_step).to(device)
+        self.bracket_capacity = torch.from_numpy(table.bracket_capacity).to(device)
+        # Facts that are asked for together stand in one table: one look-up instead of several.
+        rules = (table.capacity, table.order, table.number, table.tens, table.digit, table.mark)
+        self.rule_facts = torch.from_numpy(np.stack(rules, 1)).to(device)
+        residues = (table.free, table.fill, lengthens(np.arange(RESIDUES)), table.residue_id)
+        self.residue_facts = torch.from_numpy(np.stack(residues, 1)).to(device)
+        self.has_brackets = bool((table.mark == 1).any())
+        self.has_decades = bool((table.tens > 0).any())
+        self.has_rings = table.numbers > 0
+        self.number_runs = _runs(table.number, (table.number > 0) & ~table.spelled)
+        self.decade_runs = _runs(table.tens, table.tens > 0)
+        self.digit_runs = _runs(table.digit, table.spelled)
 
     def start(self, n: int, max_steps: int) -> AttributeState:
         """n empty molecules."""
@@ -145,48 +145,58 @@ class Attributes:
         self._refresh(state)
         return state
 
+    def _facts(self, residue: Tensor) -> tuple[Tensor, ...]:
+        """free valence, steps to fill, lengthens (0 or 1), id of residues of any shape."""
+        rows = self.residue_facts.index_select(0, residue.reshape(-1))
+        return rows.view(*residue.shape, 4).unbind(-1)
+
     def _refresh(self, s: AttributeState) -> None:
         """Derive ``key``, ``close_cost`` and ``debt`` from the rest."""
-        inside = s.position == BRACKET
         own = (s.slot_atom == s.current[:, None]).sum(1)
-        kind = torch.where(own == 0, 1, torch.where(own == s.rings, 2, 3))
-        kind = torch.where(s.rings > 0, kind + 3 * (s.rings >= self.slots), 0)
-        behind = (s.behind > 0).long()
-        key = (self.residue_id[s.residue] * ORDERS + s.pending) * RINGS + kind
-        key = (key * BEHIND + behind) * POSITIONS + s.position.clamp(max=POSITIONS - 1)
-        needs = (s.rings > 0) & (s.behind == 0)
-        bracket_key = self.first_bracket_key + (s.bracket * 4 + s.pending) * 2 + needs
-        s.key = torch.where(inside, bracket_key, key)
-        fill = torch.where(inside | (s.position == START), 0, self.fill[s.residue])
-        wait = torch.where(inside & (s.rings > 0), WAIT, 0)
-        s.debt = s.owed + fill + self.base[s.key] + wait
-        self._price_closings(s, own > 0)
+        some = s.rings > 0
+        kind = 1 + (own > 0).long() + ((own > 0) & (own < s.rings)) + 3 * (s.rings >= self.slots)
+        _, fill, _, residue_id = self._facts(s.residue)
+        key = (residue_id * ORDERS + s.pending) * RINGS + kind * some
+        key = (key * BEHIND + (s.behind > 0)) * POSITIONS + s.position.clamp(max=POSITIONS - 1)
+        owes = s.position != START
+        if self.has_brackets:
+            inside = s.position == BRACKET
+            needs = some & (s.behind == 0)
+            inner = self.first_bracket_key + (s.bracket * 4 + s.pending) * 2 + needs
+            key = torch.where(inside, inner, key)
+            s.debt = s.owed + fill * (owes & ~inside) + WAIT * (inside & some)
+        else:
+            s.debt = s.owed + fill * owes
+        s.key = key
+        base = self.base.index_select(0, key)
+        s.debt = s.debt + base
+        if self.has_rings:
+            self._price_closings(s, own > 0, fill, base)
 
-    def _price_closings(self, s: AttributeState, own: Tensor) -> None:
+    def _price_closings(self, s: AttributeState, own: Tensor, fill: Tensor, base: Tensor) -> None:
         """What it costs to close each open ring bond at the current atom, or ``FORBIDDEN``."""
         partner = s.atoms.gather(1, s.slot_atom.clamp(min=0))  # (n, K)
         waits = partner < LEFT
         left = partner & BITS
-        pending, residue = s.pending[:, None], s.residue[:, None]
+        pending = s.pending[:, None]
         order = torch.maximum(pending, s.slot_order).clamp(min=1)
         stated = s.slot_order > 0
         # An opener that stated no order has paid for a single bond; a higher order here costs it more.
-        more = torch.where(stated, 0, (pending - 1).clamp(min=0))
+        more = (pending - 1).clamp(min=0) * ~stated
         after = left >> more
-        rest = residue >> order
-        path = self.free[rest] + s.behind[:, None] - torch.where(waits, more, 0)
+        rest = s.residue[:, None] >> order
+        free, refill, grows, _ = self._facts(rest)
+        path = free + s.behind[:, None] - more * waits
         last = (s.rings == 1)[:, None]
         ready = (s.position == RING_OR_NEXT) | (s.position == DECADE)
         may = (s.slot_atom >= 0) & ~s.slot_blocked & ready[:, None] & (rest > 0)
         may &= ~stated | (pending == 0) | (pending == s.slot_order)
         may &= ((after & 1) > 0) | (waits & (after > 0))
         may &= last | (path > 0)
-        saved = CLOSE + (s.slot_number > 9).long() + self.base[s.key][:, None]
-        cost = self.fill[rest] - self.fill[residue] - saved
-        cost += torch.where(waits, self.fill[after] - self.fill[left], 0)
-        surcharge = torch.where(own[:, None] | ~self.lengthens[rest], WAIT, NEXT)
-        cost += torch.where(last, 0, surcharge)
-        s.close_cost = torch.where(may, cost, FORBIDDEN)
+        saved = CLOSE + (s.slot_number > 9).long() + (base + fill)[:, None]
+        owed = (self._facts(after)[1] - self._facts(left)[1]) * waits
+        surcharge = WAIT * ((own[:, None] | (grows == 0)) & ~last)
+        s.close_cost = torch.where(may, refill + owed + surcharge - saved, FORBIDDEN)
 
     def allowed(self, s: AttributeState, grammar_cost: Tensor, slack: Tensor | None) -> Tensor:
         """Legal rules, (n, V) bool.
@@ -196,146 +206,157 @@ class Attributes:
             grammar_cost: (n, V) int8, steps that the context-free rules add.
             slack: (n,) steps to spare as far as the context-free rules know; None for no budget.
         """
-        cost = self.cost[s.key]
+        cost = self.cost.index_select(0, s.key)
         cost += grammar_cost
         if slack is None:
             limit = torch.full_like(s.debt, MAX_SLACK)
         else:
             limit = (slack - s.debt).clamp(-MAX_SLACK, MAX_SLACK)
         limit = limit.to(torch.int8)[:, None]
-        numbers, tens, units = self.columns
-        if not len(numbers) and not len(tens):
+        if not self.has_rings:
             return cost <= limit
-        taken, closing = self._numbers(s)
-        number = self.number[numbers]
-        price = closing[:, number] + grammar_cost[:, numbers]
+        # Free slots write to number 0, which no rule can read.
+        where = s.slot_number * (s.slot_atom >= 0)
+        price = s.close_cost.to(torch.int8)
+        taken = torch.zeros(len(cost), NUMBERS, dtype=torch.bool, device=self.device)
+        taken.scatter_(1, where, True)
+        closing = torch.full((len(cost), NUMBERS), FORBIDDEN, dtype=torch.int8, device=self.device)
+        closing.scatter_(1, where, price)
         # A number that is open cannot be opened again: it is priced as closing.
-        here = taken[:, number] & (s.position == RING_OR_NEXT)[:, None]
-        cost[:, numbers] = torch.where(here, price, cost[:, numbers])
-        if not len(tens):
+        here = (s.position == RING_OR_NEXT)[:, None]
+        for rules, numbers in self.number_runs:
+            close = closing[:, numbers] + grammar_cost[:, rules]
+            cost[:, rules] = torch.where(taken[:, numbers] & here, close, cost[:, rules])
+        if not self.has_decades:
             return cost <= limit
-        second = s.decade[:, None] * 10 + self.digit[units]
-        own = taken.gather(1, second) & (s.position == DECADE)[:, None]
-        price = closing.gather(1, second) + grammar_cost[:, units]
-        cost[:, units] = torch.where(own, price, cost[:, units])
+        here = (s.position == DECADE)[:, None]
+        second = s.decade[:, None] * 10 + torch.arange(10, device=self.device)
+        own, close = taken.gather(1, second) & here, closing.gather(1, second)
+        for rules, digits in self.digit_runs:
+            replaced = close[:, digits] + grammar_cost[:, rules]
+            cost[:, rules] = torch.where(own[:, digits], replaced, cost[:, rules])
         allowed = cost <= limit
-        decades = self.tens[tens]
-        best = closing.view(-1, 10, 10).amin(2)[:, decades] + grammar_cost[:, tens]
-        # A decade whose numbers are all open has none left to open, but may have one to close.
-        spare = ~taken.view(-1, 10, 10).all(2)[:, decades]
-        allowed[:, tens] = (allowed[:, tens] & spare) | (best <= limit)
+        self._decades(allowed, where, price, grammar_cost, limit)
         return allowed
 
-    def _numbers(self, s: AttributeState) -> tuple[Tensor, Tensor]:
-        """Which ring-bond numbers are open, (n, 100) bool, and what closing costs, (n, 100) int8."""
-        n = len(s.key)
-        taken = torch.zeros(n, NUMBERS, dtype=torch.bool, device=self.device)
-        closing = torch.full((n, NUMBERS), FORBIDDEN, dtype=torch.int8, device=self.device)
-        # Free slots write to number 0, which no rule can read.
-        where = torch.where(s.slot_atom >= 0, s.slot_number, 0)
-        taken.scatter_(1, where, True)
-        closing.scatter_(1, where, s.close_cost.to(torch.int8))
-        closing[:, 0] = FORBIDDEN
-        taken[:, 0] = False
-        return taken, closing
+    def _decades(
+        self, allowed: Tensor, number: Tensor, price: Tensor, grammar_cost: Tensor, limit: Tensor
+    ) -> None:
+        """Amend "%1" to "%9": legal if a number of theirs can be opened or can be closed."""
+        decade = number // 10
+        count = torch.zeros(len(number), 10, dtype=torch.int8, device=self.device)
+        count.scatter_add_(1, decade, torch.ones_like(price))
+        best = torch.full_like(count, FORBIDDEN)
+        best.scatter_reduce_(1, decade, price, "amin")
+        spare = count < 10  # ten open numbers leave none to open
+        for rules, tens in self.decade_runs:
+            close = best[:, tens] + grammar_cost[:, rules] <= limit
+            allowed[:, rules] = (allowed[:, rules] & spare[:, tens]) | close
 
     def advance(self, s: AttributeState, rule: Tensor) -> None:
         """Take a rule in every row, in place; rule (n,) int64, V (no rule) leaves a row as it is."""
-        inside, decade = s.position == BRACKET, s.position == DECADE
-        outside = ~(inside | decade)
-        mark = torch.where(outside, self.mark[rule], 0)
-        atom = outside & self.new_atom[rule]
-        self._atom(s, rule, atom)
-        self._inside(s, rule, inside)
-        number = torch.where(decade, s.decade * 10 + self.digit[rule], self.number[rule])
-        number = torch.where(outside | (decade & (self.digit[rule] >= 0)), number, 0)
-        self._ring(s, number)
+        facts = self.rule_facts.index_select(0, rule)
+        capacity, order, number, tens, digit, mark = facts.unbind(1)
+        if self.has_brackets or self.has_decades:
+            inside, decade = s.position == BRACKET, s.position == DECADE
+            outside = ~(inside | decade)
+            second = torch.where(decade & (digit >= 0), s.decade * 10 + digit, 0)
+            number = number * outside + second
+            capacity, order, tens = capacity * outside, order * outside, tens * outside
+            inner_mark, mark = mark * inside, mark * outside
+        self._atom(s, capacity, mark)
+        if self.has_brackets:
+            self._inside(s, rule, inside, inner_mark)
+        if self.has_rings:
+            self._ring(s, number)
         self._branch(s, mark)
-        order = torch.where(outside, self.order[rule], 0)
         s.pending = torch.where(order > 0, order, s.pending)
-        tens = torch.where(outside, self.tens[rule], 0)
-        s.decade = torch.where(tens > 0, tens, s.decade)
-        s.position = torch.where(tens > 0, DECADE, s.position)
+        if self.has_decades:
+            s.decade = torch.where(tens > 0, tens, s.decade)
+            s.position = torch.where(tens > 0, DECADE, s.position)
         s.position = torch.where(mark >= 5, START, s.position)
         self._refresh(s)
 
-    def _atom(self, s: AttributeState, rule: Tensor, atom: Tensor) -> None:
+    def _atom(self, s: AttributeState, capacity: Tensor, mark: Tensor) -> None:
         """A new atom, or the bracket of one, bonded to the current atom."""
+        bracket = mark == 1
+        atom = (capacity > 0) | bracket
         start, branch = s.position == START, s.position == BRANCH
-        order = torch.where(start, 0, s.pending.clamp(min=1))
+        order = s.pending.clamp(min=1) * ~start
         parent = s.residue >> order
-        leave = torch.where(branch, parent, parent | LEFT)
         # The current atom's own entry is free to hold anything until it is left.
+        leave = parent | (LEFT * ~branch)
         kept = torch.where(atom & ~start, leave, s.residue)
         s.atoms.scatter_(1, s.current[:, None], kept[:, None])
         push = atom & branch
+        free, fill, _, _ = self._facts(parent)
         top = s.branch.gather(1, s.depth[:, None])
         s.branch.scatter_(1, s.depth[:, None], torch.where(push[:, None], s.current[:, None], top))
         s.depth = s.depth + push
-        s.behind = s.behind + torch.where(push, self.free[parent], 0)
-        s.owed = s.owed + torch.where(push, self.fill[parent], 0)
-        s.slot_blocked = torch.where(atom[:, None], s.slot_atom == s.current[:, None], s.slot_blocked)
+        s.behind = s.behind + free * push
+        s.owed = s.owed + fill * push
+        blocked = s.slot_atom == s.current[:, None]
+        s.slot_blocked = torch.where(atom[:, None], blocked, s.slot_blocked)
         s.current = torch.where(atom, s.count, s.current)
         s.count = s.count + atom
-        whole = self.capacity[rule]
-        s.residue = torch.where(atom, torch.where(whole > 0, whole >> order, 1), s.residue)
-        bracket = atom & (whole == 0)
-        s.pending = torch.where(atom, torch.where(bracket, order, 0), s.pending)
-        s.position = torch.where(atom, torch.where(bracket, BRACKET, RING_OR_NEXT), s.position)
-        s.bracket = torch.where(bracket, 0, s.bracket)
+        s.residue = torch.where(atom, torch.where(bracket, 1, capacity >> order), s.residue)
+        s.pending = torch.where(atom, order * bracket, s.pending)
+        s.position = torch.where(atom, RING_OR_NEXT + BRACKET * bracket, s.position)
+        if self.has_brackets:
+            s.bracket = s.bracket * ~bracket
 
-    def _inside(self, s: AttributeState, rule: Tensor, inside: Tensor) -> None:
+    def _inside(self, s: AttributeState, rule: Tensor, inside: Tensor, mark: Tensor) -> None:
         """One token inside a bracket; "]" completes the atom."""
-        ends = inside & (self.mark[rule] == 2)
-        left = self.bracket_capacity[s.bracket] >> s.pending
+        ends = mark == 2
+        left = self.bracket_capacity.index_select(0, s.bracket) >> s.pending
         s.residue = torch.where(ends, left, s.residue)
         s.bracket = torch.where(inside & ~ends, self.bracket_step[s.bracket, rule], s.bracket)
-        s.pending = torch.where(ends, 0, s.pending)
+        s.pending = s.pending * ~ends
         s.position = torch.where(ends, RING_OR_NEXT, s.position)
 
     def _ring(self, s: AttributeState, number: Tensor) -> None:
         """A ring-bond number (0: none): close the bond if it is open, else open it."""
-        match = (s.slot_number == number[:, None]) & (s.slot_atom >= 0) & (number > 0)[:, None]
+        any_ring = number > 0
+        match = (s.slot_number == number[:, None]) & (s.slot_atom >= 0) & any_ring[:, None]
         closes = match.any(1)
-        opens = (number > 0) & ~closes
-        stated = torch.where(match, s.slot_order, 0).sum(1)
-        partner = torch.where(match, s.slot_atom, 0).sum(1)
+        opens = any_ring & ~closes
+        stated = (s.slot_order * match).sum(1)
+        partner = (s.slot_atom * match).sum(1)
         order = torch.maximum(s.pending, stated).clamp(min=1)
-        more = torch.where(closes & (stated == 0), (s.pending - 1).clamp(min=0), 0)
+        more = (s.pending - 1).clamp(min=0) * (closes & (stated == 0))
         target = torch.where(closes, partner, s.current)[:, None]
-        entry = s.atoms.gather(1, target)
-        after = ((entry & BITS) >> more[:, None]) | (entry & LEFT)
-        s.atoms.scatter_(1, target, after)
-        waits = closes & (entry[:, 0] < LEFT)
-        s.behind = s.behind - torch.where(waits, more, 0)
-        refill = self.fill[after[:, 0] & BITS] - self.fill[entry[:, 0] & BITS]
-        price = CLOSE + (number > 9).long()
-        s.owed = s.owed + torch.where(waits, refill, 0)
-        s.owed = s.owed + torch.where(opens, price, 0) - torch.where(closes, price, 0)
+        entry = s.atoms.gather(1, target)[:, 0]
+        bits = (entry & BITS) >> more
+        s.atoms.scatter_(1, target, (bits | (entry & LEFT))[:, None])
+        waits = closes & (entry < LEFT)
+        refill = self._facts(bits)[1] - self._facts(entry & BITS)[1]
+        price = (CLOSE + (number > 9).long()) * (opens.long() - closes.long())
+        s.behind = s.behind - more * waits
+        s.owed = s.owed + refill * waits + price
         bonded = closes[:, None] & (s.slot_atom == partner[:, None])
-        free = (s.slot_atom < 0).to(torch.int8).argmax(1, keepdim=True)
-        into = torch.zeros_like(match).scatter_(1, free, opens[:, None])
+        spare = (s.slot_atom < 0).to(torch.int8).argmax(1, keepdim=True)
+        into = torch.zeros_like(match).scatter_(1, spare, opens[:, None])
         s.slot_blocked = s.slot_blocked | bonded | into
-        s.slot_atom = torch.where(match, -1, torch.where(into, s.current[:, None], s.slot_atom))
+        s.slot_atom = torch.where(into, s.current[:, None], s.slot_atom).masked_fill_(match, -1)
         s.slot_number = torch.where(into, number[:, None], s.slot_number)
         s.slot_order = torch.where(into, s.pending[:, None], s.slot_order)
-        any_ring = number > 0
         s.residue = torch.where(any_ring, s.residue >> order, s.residue)
-        s.pending = torch.where(any_ring, 0, s.pending)
+        s.pending = s.pending * ~any_ring
         s.position = torch.where(any_ring, RING_OR_NEXT, s.position)
         s.rings = s.rings + opens.long() - closes.long()
 
     def _branch(self, s: AttributeState, mark: Tensor) -> None:
         """"(" waits for the first atom; ")" returns to the branch point."""
         back = mark == 4
-        s.position = torch.where(mark == 3, BRANCH, s.position)
-        entry = torch.where(back, s.residue | LEFT, s.atoms.gather(1, s.current[:, None])[:, 0])
-        s.atoms.scatter_(1, s.current[:, None], entry[:, None])
+        here = s.current[:, None]
+        entry = torch.where(back, s.residue | LEFT, s.atoms.gather(1, here)[:, 0])
+        s.atoms.scatter_(1, here, entry[:, None])
         s.depth = (s.depth - back.long()).clamp(min=0)
         point = s.branch.gather(1, s.depth[:, None])[:, 0]
         s.current = torch.where(back, point, s.current)
         residue = s.atoms.gather(1, s.current[:, None])[:, 0] & BITS
         s.residue = torch.where(back, residue, s.residue)
-        s.behind = s.behind - torch.where(back, self.free[residue], 0)
-        s.owed = s.owed - torch.where(back, self.fill[residue], 0)
-        s.position = torch.where(back, AFTER_BRANCH, s.position)
+        free, fill, _, _ = self._facts(residue)
+        s.behind = s.behind - free * back
+        s.owed = s.owed - fill * back
+        s.position = torch.where(mark == 3, BRANCH, torch.where(back, AFTER_BRANCH, s.position))

@@ -22,6 +22,7 @@ from torch import Tensor
 from molae.grammar import attribute_table
 from molae.grammar.attributes import Attributes, AttributeState
 from molae.grammar.cfg import NEVER, Grammar
+from molae.grammar.memory import MaskMemory
 from molae.grammar.promise import has_attributes
 from molae.grammar.smiles import FORBIDDEN, MAX_SLACK
 from molae.types import PAD
@@ -80,6 +81,7 @@ class GrammarConstraint:
         self.attributes = attributes and has_attributes(grammar)
         self._spare = max_steps - shortest
         self._tables: dict[str, _Tables] = {}
+        self._memory = MaskMemory(grammar.size)
 
     def _on(self, device: torch.device | str) -> _Tables:
         name = str(device)
@@ -90,7 +92,9 @@ class GrammarConstraint:
     def start(self, n: int, device: torch.device | str = "cpu") -> MachineState:
         """n derivations that hold the start symbol only."""
         tables = self._on(device)
-        stack = torch.zeros(n, self.max_steps + tables.width + 2, dtype=torch.int64, device=device)
+        # Within the budget no stack outgrows the steps; without it each rule may add to the stack.
+        depth = self.max_steps * (1 if self.budget else max(1, tables.width - 1)) + tables.width + 2
+        stack = torch.zeros(n, depth, dtype=torch.int64, device=device)
         stack[:, 0] = tables.empty
         stack[:, 1] = self.grammar.start
         one = torch.ones(n, dtype=torch.int64, device=device)
@@ -101,7 +105,7 @@ class GrammarConstraint:
         """Legal rules, (n, V) bool; none in a row that has ended."""
         tables = self._on(state.stack.device)
         top = state.stack.gather(1, state.height[:, None])[:, 0]
-        price = tables.cost[top]  # (n, V)
+        price = tables.cost.index_select(0, top)  # (n, V)
         if tables.attributes is not None and state.attributes is not None:
             slack = state.slack if self.budget else None
             return tables.attributes.allowed(state.attributes, price, slack)
@@ -113,12 +117,12 @@ class GrammarConstraint:
         """Take one rule (n,) int64 in every row, in place; rows with ``PAD`` stay as they are."""
         tables = self._on(state.stack.device)
         taken = torch.where(rule < 0, self.size, rule)
-        state.slack = state.slack - tables.own[taken]
+        state.slack = state.slack - tables.own.index_select(0, taken)
         top = state.stack.gather(1, state.height[:, None])
-        pushed = torch.where((rule < 0)[:, None], top, tables.pushed[taken])
+        pushed = torch.where((rule < 0)[:, None], top, tables.pushed.index_select(0, taken))
         places = state.height[:, None] + tables.offsets
         state.stack.scatter_(1, places, pushed)
-        state.height = state.height - 1 + tables.pushes[taken]
+        state.height = state.height - 1 + tables.pushes.index_select(0, taken)
         if tables.attributes is not None and state.attributes is not None:
             tables.attributes.advance(state.attributes, taken)
         return state
@@ -128,14 +132,20 @@ class GrammarConstraint:
         return state.height == 0
 
     def mask(self, x: Tensor) -> Tensor:
-        """Legal rules at every position of given derivations: (B, T) -> (B, T, V) bool."""
+        """Legal rules at every position of given derivations: (B, T) -> (B, T, V) bool.
+
+        Derivations seen before are remembered, so an epoch of training runs the machine once.
+        """
+        return self._memory.recall(x, self._run)
+
+    def _run(self, x: Tensor) -> Tensor:
+        """``mask`` by running the machine."""
         state = self.start(len(x), x.device)
-        out = []
-        for step in range(x.shape[1]):
+        out = [self.allowed(state)]
+        for step in range(x.shape[1] - 1):
+            state = self.advance(state, x[:, step])
             out.append(self.allowed(state))
-            if step + 1 < x.shape[1]:
-                state = self.advance(state, x[:, step])
-        return torch.stack(out, 1) if out else torch.zeros(*x.shape, self.size, dtype=torch.bool)
+        return torch.stack(out, 1)
 
     def first_illegal(self, x: Tensor) -> Tensor:
         """The first position at which a derivation takes a rule that is not allowed; (B, T) -> (B,).

@@ -19,8 +19,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 #: bf16 is taken where a step takes at most this fraction of its time in fp32.
 WORTHWHILE = 0.9
 
-#: Steps timed in each precision, after one that is not.
-TRIALS = 3
+#: How often the steps are timed in each precision.
+TRIALS = 2
 
 
 def devices() -> list[str]:
@@ -166,24 +166,37 @@ class Hardware:
             torch.mps.synchronize()
         return time.perf_counter()
 
-    def probe(self, steps: Sequence[Callable[[], object]]) -> str:
+    def probe(self, steps: Sequence[Callable[[], object]], patience: float = 20.0) -> str:
         """Time some real steps in fp32 and in bf16; the precision that is worth taking.
 
         The steps change weights: the caller puts them back.
+
+        Args:
+            steps: Each makes one step. The first is also made once before the measuring.
+            patience: Seconds after which no further round of trials is begun.
         """
-        best = {"fp32": float("inf"), "bf16": float("inf")}
-        # In turns, and the best of each: what slows the machine for a moment slows both or is
-        # not counted.
-        for trial in range(1 + TRIALS):
-            for name in best:
-                self.precision = name
-                start = self.clock()
-                for step in steps:
-                    step()
-                if trial:
-                    best[name] = min(best[name], self.clock() - start)
+        start = self.clock()
+        best = self._trial(steps[:1])  # Memory is allocated, kernels are chosen.
+        for trial in range(TRIALS):
+            if self.any(self.clock() - start > patience):
+                break
+            # In turns, and the best of each: what slows the machine for a moment slows both or
+            # is not counted.
+            times = self._trial(steps)
+            best = times if trial == 0 else {name: min(best[name], times[name]) for name in best}
         worth = best["bf16"] <= WORTHWHILE * best["fp32"]
         return "bf16" if self.from_main(float(worth)) else "fp32"
+
+    def _trial(self, steps: Sequence[Callable[[], object]]) -> dict[str, float]:
+        """Seconds that these steps take in each precision."""
+        times = {}
+        for name in ("fp32", "bf16"):
+            self.precision = name
+            start = self.clock()
+            for step in steps:
+                step()
+            times[name] = self.clock() - start
+        return times
 
 
 def _accelerator(device: str, cpu: bool) -> Accelerator:

@@ -32,9 +32,10 @@ from molae.types import Batch
 STRIKES = 5
 FORGIVEN = 0.01
 
-#: Batches on which precisions are compared, and the shortest run for which it is worth it.
+#: Batches on which precisions are compared, the time for it, and the shortest run worth it.
 PROBE_BATCHES = 3
-PROBE_STEPS = 100
+PROBE_SECONDS = 20.0
+PROBE_STEPS = 200
 
 
 class Loop:
@@ -118,7 +119,9 @@ class Loop:
         self._train(True)
         batches = [self._batch(step) for step in range(min(PROBE_BATCHES, self.buckets.steps))]
         trial = [partial(self._move, 0, batch, weight) for _, batch, weight in batches]
-        self.hardware.precision = self.hardware.probe(trial)
+        budget = self.state.budget
+        patience = PROBE_SECONDS if budget is None else min(PROBE_SECONDS, 0.03 * budget)
+        self.hardware.precision = self.hardware.probe(trial, patience)
         self.keeper.load_weights(weights)
         self.keeper.meter = Meter()
         self.hardware.restore_random_state(states)

@@ -9,7 +9,7 @@ import numpy as np
 #: A cosine schedule ends at this fraction of the learning rate, not at nothing.
 FLOOR = 0.01
 
-#: Steps that are not measured: the first ones allocate memory and choose kernels.
+#: Steps that do not count, if there are others: the first ones allocate memory and choose kernels.
 UNMEASURED = 3
 
 
@@ -45,29 +45,26 @@ class Stopwatch:
 
     def __init__(self, budget: float) -> None:
         self.budget = budget
-        self._seen = 0
         self._cells: list[float] = []
         self._times: list[float] = []
 
     def add(self, cells: float, seconds: float) -> None:
         """One step on a padded batch of this size took this long."""
-        self._seen += 1
-        if self._seen > UNMEASURED:
-            self._cells.append(cells)
-            self._times.append(seconds)
+        self._cells.append(cells)
+        self._times.append(seconds)
 
     def ready(self, elapsed: float) -> bool:
-        """Whether enough was measured; at the latest after a tenth of the budget."""
-        if not self._times:
-            return elapsed > self.budget / 2 and self._seen > 0
-        enough = len(self._times) >= 20 and sum(self._times) > min(3.0, 0.02 * self.budget)
-        return enough or elapsed > self.budget / 10
+        """Whether enough was measured; after a tenth of the budget little is enough."""
+        times = self._times[UNMEASURED:]
+        if len(times) >= 20 and sum(times) > min(3.0, 0.02 * self.budget):
+            return True
+        late = elapsed > self.budget / (10 if times else 4)
+        return late and bool(self._times)
 
-    def seconds_per_step(self, mean_cells: float, elapsed: float) -> float:
+    def seconds_per_step(self, mean_cells: float) -> float:
         """Expected time of a step, by a line through (size of the batch, time)."""
-        if not self._times:
-            return elapsed / max(1, self._seen)
-        times, cells = np.array(self._times), np.array(self._cells)
+        first = UNMEASURED if len(self._times) > UNMEASURED else 0
+        times, cells = np.array(self._times[first:]), np.array(self._cells[first:])
         # One slow step (another program woke up) must not bend the line.
         times = np.minimum(times, 3 * np.median(times))
         mean = float(times.mean())
@@ -78,5 +75,5 @@ class Stopwatch:
 
     def steps_left(self, mean_cells: float, elapsed: float, extra: float) -> int:
         """Steps that fit in what is left, each with so many seconds more (for validation)."""
-        step = self.seconds_per_step(mean_cells, elapsed) + extra
+        step = self.seconds_per_step(mean_cells) + extra
         return max(0, int((self.budget - elapsed) / max(step, 1e-9)))

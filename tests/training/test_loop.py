@@ -289,7 +289,7 @@ def test_a_trial_of_precisions_leaves_no_trace(toy, same, monkeypatch):
     toy.train(plain, objective, toy.Rows(), steps=loop.PROBE_STEPS)
     calls = []
 
-    def probe(self, steps):
+    def probe(self, steps, patience):
         calls.append(len(steps))
         for step in steps:
             step()
@@ -305,9 +305,10 @@ def test_a_trial_of_precisions_leaves_no_trace(toy, same, monkeypatch):
 
 def test_probe_takes_what_is_faster(monkeypatch):
     hardware = Hardware("cpu")
-    for cost, best in [
-        ({"fp32": 1.0, "bf16": 0.5}, "bf16"),
-        ({"fp32": 1.0, "bf16": 0.95}, "fp32"),
+    for patience, cost, best in [
+        (9.0, {"fp32": 1.0, "bf16": 0.5}, "bf16"),
+        (9.0, {"fp32": 1.0, "bf16": 0.95}, "fp32"),
+        (0.1, {"fp32": 1.0, "bf16": 0.5}, "bf16"),
     ]:
         now = [0.0]
 
@@ -315,7 +316,7 @@ def test_probe_takes_what_is_faster(monkeypatch):
             now[0] += cost[hardware.precision]
 
         monkeypatch.setattr(hardware, "clock", lambda now=now: now[0])
-        assert hardware.probe([step, step]) == best
+        assert hardware.probe([step, step], patience) == best
 
 
 def test_precision_reaches_the_verbs(toy):

@@ -42,7 +42,7 @@ def test_lengths_measured_by_chance_do_not_mislead():
     watch = Stopwatch(1000.0)
     for i in range(30):  # short batches only, time = cells / 1000
         watch.add(10.0 + i % 10, (10.0 + i % 10) / 1000)
-    assert watch.seconds_per_step(100.0, 0.0) == pytest.approx(0.1, rel=1e-6)
+    assert watch.seconds_per_step(100.0) == pytest.approx(0.1, rel=1e-6)
 
 
 def test_slow_steps_are_ready_in_time():
@@ -50,4 +50,9 @@ def test_slow_steps_are_ready_in_time():
     for _ in range(4):
         watch.add(1.0, 1.0)
     assert watch.ready(4.0)
+    watch = Stopwatch(20.0)
+    watch.add(1.0, 4.0)
+    assert not watch.ready(4.0)
+    assert watch.ready(8.0)
+    assert watch.steps_left(1.0, 8.0, 0.0) == 3
     assert Stopwatch(20.0).ready(30.0) is False  # not one step yet

@@ -1,0 +1,1 @@
+"""The ``molae`` command line: options in, one workflow called, results printed."""

@@ -1,0 +1,170 @@
+"""Options that several commands share, and what is checked of them before anything is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molae.names import DENSITIES, FILTERS, PROPERTIES, pick
+
+from .config import read_config
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def duration(text: str | None, option: str = "--time") -> float | None:
+    """``90s``, ``30m``, ``2h``, ``1h30m`` or a number of seconds, as seconds; None stays None.
+
+    Raises:
+        typer.BadParameter: It is none of these, or nothing.
+    """
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text.strip().lower().replace(" ", ""))
+    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise typer.BadParameter(
+            f"{text!r} is not a length of time; expected 90s, 30m, 2h or 1h30m",
+            param_hint=f"'{option}'",
+        )
+    return total
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
+
+
+def known(
+    table: Mapping[str, object], kind: str
+) -> Callable[[str | None], str | None]:
+    """A check that a name is in one of the tables of ``molae.names``."""
+
+    def check(name: str | None) -> str | None:
+        if name is not None:
+            _picked(table, name, kind)
+        return name
+
+    return check
+
+
+def known_list(
+    table: Mapping[str, object], kind: str
+) -> Callable[[list[str] | None], list[str]]:
+    """The same for an option that is given several times, or once with commas."""
+
+    def check(texts: list[str] | None) -> list[str]:
+        names = split(texts)
+        for name in names:
+            _picked(table, name, kind)
+        return names
+
+    return check
+
+
+def split(texts: Iterable[str] | None) -> list[str]:
+    """``["qed,sa", "mw"]`` as ``["qed", "sa", "mw"]``, each once."""
+    names = (name.strip() for text in texts or () for name in text.split(","))
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _picked(table: Mapping[str, object], name: str, kind: str) -> None:
+    try:
+        pick(table, name, kind)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def requirements(texts: list[str] | None) -> list[str]:
+    """A check that requirements such as ``mw<500`` can be read."""
+    if not texts:
+        return []
+    from molae.chem.requirements import parse_requirements
+
+    try:
+        parse_requirements(texts)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return texts
+
+
+def named(table: Mapping[str, object]) -> str:
+    """The names of a table, for a line of help."""
+    return ", ".join(table)
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="RUN", show_default="the last run made",
+        help="A run folder, or the name of a shipped model.",
+    ),
+]  # fmt: skip
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FILE",
+        help="Where to write, by suffix: .smi .csv .tsv .sdf (also .gz) .parquet .png .svg; "
+        "- is standard output.",
+    ),
+]  # fmt: skip
+Column = Annotated[
+    str | None,
+    typer.Option(
+        "--column", "-c", metavar="NAME", show_default="guessed",
+        help="The SMILES column of a table, by name or number from 1.",
+    ),
+]  # fmt: skip
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
+Device = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps; auto takes the best.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, show_default="all cores", help="Processes for chemistry."),
+]
+Rejects = Annotated[
+    Path | None,
+    typer.Option("--rejects", metavar="FILE", help="Write what could not be used, and why (.csv)."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature", min=0.0, show_default="greedy",
+        help="How freely each rule is drawn: 0 or nothing takes the likeliest, 1 draws as learnt.",
+    ),
+]  # fmt: skip
+Properties = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--property", "-p", metavar="NAMES", callback=known_list(PROPERTIES, "property"),
+        help=f"Numbers to add as columns, with commas: {named(PROPERTIES)}.",
+    ),
+]  # fmt: skip
+Density = Annotated[
+    str | None,
+    typer.Option(
+        "--density", callback=known(DENSITIES, "density"), show_default="the model's best",
+        help=f"What codes are drawn from: {named(DENSITIES)}.",
+    ),
+]  # fmt: skip
+Filter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter", metavar="NAMES", callback=known_list(FILTERS, "filter"),
+        help=f"Drop what these find fault with: {named(FILTERS)}.",
+    ),
+]  # fmt: skip
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE.toml", is_eager=True, callback=read_config,
+        help="Take option values from a TOML file; the command line wins.",
+    ),
+]  # fmt: skip

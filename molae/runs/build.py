@@ -1,0 +1,103 @@
+"""From settings to modules: where the names that people type are bound to classes."""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import Any
+
+from torch import nn
+
+from molae.codecs import CharacterCodec, GrammarCodec
+from molae.densities import LatentDensity, density
+from molae.models import Autoencoder
+from molae.names import pick
+from molae.nn.heads import ConstantNormalHead, DeltaHead, NormalHead
+from molae.nn.sequence import (
+    AutoregressiveDecoder,
+    ConvolutionalEncoder,
+    FeedForwardDecoder,
+    RecurrentEncoder,
+)
+from molae.objectives import objective
+from molae.runs.run import Run
+
+AnyCodec = GrammarCodec | CharacterCodec
+
+#: Encoders by name.
+ENCODERS: dict[str, type[nn.Module]] = {
+    "recurrent": RecurrentEncoder,
+    "convolutional": ConvolutionalEncoder,
+}
+#: Heads by name.
+HEADS: dict[str, type[nn.Module]] = {
+    "delta": DeltaHead,
+    "normal": NormalHead,
+    "constant": ConstantNormalHead,
+}
+#: Decoders by name.
+DECODERS: dict[str, type[nn.Module]] = {
+    "autoregressive": AutoregressiveDecoder,
+    "feedforward": FeedForwardDecoder,
+}
+#: The head that an objective is used with unless another is named.
+USUAL_HEAD = {"vae": "normal", "rae": "delta", "ae": "delta"}
+
+
+def build(config: dict[str, Any], codec: AnyCodec) -> Run:
+    """A run with fresh weights, on the CPU.
+
+    Args:
+        config: ``model`` holds ``latent_dim`` and, for ``encoder``, ``head`` and ``decoder``, a
+            table with ``name`` and the settings of that class; ``objective`` is such a table too,
+            and ``densities`` maps names to settings. Everything else is kept as it is.
+        codec: What the model reads and writes.
+
+    Raises:
+        ValueError: A name or a setting is unknown, or objective and head do not go together.
+    """
+    settings, wanted = config["model"], config["objective"]
+    _check_pair(wanted["name"], settings["head"]["name"])
+    goal = objective(**wanted)
+    model = _model(settings, codec)
+    goal.prepare(model)
+    densities: dict[str, LatentDensity] = {
+        name: density(name, **options) for name, options in config.get("densities", {}).items()
+    }
+    return Run(codec, model.eval(), goal, config, densities=densities)
+
+
+def _model(settings: dict[str, Any], codec: AnyCodec) -> Autoencoder:
+    size, latent = codec.size, int(settings["latent_dim"])
+    given = {"size": size, "max_steps": codec.max_steps, "constraint": codec.constraint}
+    given["latent"] = latent
+    encoder = _make(ENCODERS, "encoder", settings["encoder"], given)
+    # The decoder before the head, as a reader of the seed would expect of neither: any order will
+    # do, but it must stay, or the same seed gives other weights.
+    decoder = _make(DECODERS, "decoder", settings["decoder"], given)
+    head = _make(HEADS, "head", settings["head"], given | {"hidden": encoder.width})
+    return Autoencoder(encoder, head, decoder, density("prior", dim=latent))
+
+
+def _make(
+    table: dict[str, type[nn.Module]], kind: str, wanted: dict[str, Any], given: dict[str, Any]
+) -> nn.Module:
+    """One slot: what the codec decides, and what the settings say."""
+    made = table[pick(table, wanted["name"], kind)]
+    takes = signature(made).parameters
+    settings = {name: value for name, value in wanted.items() if name != "name"}
+    for name in settings:
+        pick(takes, name, f"setting of {kind} {wanted['name']!r}")
+    return made(**{name: given[name] for name in given if name in takes} | settings)
+
+
+def _check_pair(goal: str, head: str) -> None:
+    """Refuse at once what would fail in the first step.
+
+    Raises:
+        ValueError: With what to use instead.
+    """
+    if goal == "vae" and head == "delta":
+        raise ValueError(
+            "the objective 'vae' needs a head with a density, and 'delta' is a point: use the "
+            "head 'normal' or 'constant', or the objective 'rae'"
+        )

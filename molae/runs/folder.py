@@ -1,0 +1,173 @@
+"""A run's folder: what lies in it, how it is written so that it is whole or refused, and read.
+
+``config.json`` and ``grammar.cfg`` are there from the beginning of a training; ``card.json``, with
+the digests of everything else, is written last, so a folder without it is an unfinished run.
+Nothing in it is code, and reading it executes none.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from molae.training.checkpoint import replace_file
+
+if TYPE_CHECKING:
+    from molae.runs.run import Run
+
+#: Raised when a folder of this version could not be read by an older molae.
+FORMAT = 1
+CONFIG, CARD, GRAMMAR, WEIGHTS = "config.json", "card.json", "grammar.cfg", "weights.safetensors"
+
+
+class RunError(ValueError):
+    """A run that cannot be found, read or written, and what to do about it."""
+
+
+def begin(run: Run, folder: Path) -> None:
+    """Write what a training is resumed from; until ``finish`` the folder is an unfinished run.
+
+    Raises:
+        OSError: The disc is full or the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = copy.deepcopy({"format": FORMAT, **run.config, "codec": run.codec.to_dict()})
+    grammar = config["codec"].get("grammar")
+    if grammar is not None:
+        _put(folder / GRAMMAR, grammar.pop("text"))
+    _put_json(folder / CONFIG, config)
+
+
+def finish(run: Run, folder: Path) -> None:
+    """Write a run into a folder of its own, ``card.json`` last.
+
+    Raises:
+        OSError: The disc is full or the folder cannot be written; the run then counts as
+            unfinished.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD).unlink(missing_ok=True)
+    begin(run, folder)
+    _put_tensors(folder / WEIGHTS, run.model.state_dict())
+    for name, fitted in run.densities.items():
+        (folder / "densities").mkdir(exist_ok=True)
+        _put_tensors(folder / "densities" / f"{name}.safetensors", fitted.state_dict())
+    run.card["format"] = FORMAT
+    run.card["digests"] = {name: digest(folder / name) for name in _parts(run)}
+    _put_json(folder / CARD, run.card)
+
+
+def _parts(run: Run) -> list[str]:
+    """Files that the card vouches for."""
+    grammar = [GRAMMAR] if "grammar" in run.codec.to_dict() else []
+    densities = [f"densities/{name}.safetensors" for name in run.densities]
+    return [CONFIG, *grammar, WEIGHTS, *densities]
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings of a run, finished or not; the codec's table is whole again.
+
+    Raises:
+        RunError: This is no run folder, it is damaged, or a newer molae wrote it.
+    """
+    if not (folder / CONFIG).is_file():
+        raise RunError(f"{folder} is not a run of molae: there is no {CONFIG} in it")
+    config = _get_json(folder / CONFIG)
+    _check_format(folder, config)
+    if not {"codec", "model", "objective"} <= config.keys():
+        raise RunError(f"{folder / CONFIG} is not of a run of molae")
+    grammar = config["codec"].get("grammar")
+    if grammar is not None:
+        try:
+            grammar["text"] = (folder / GRAMMAR).read_text(encoding="utf-8")
+        except (OSError, UnicodeError) as error:
+            raise RunError(f"the run {folder} is damaged: {GRAMMAR} cannot be read") from error
+    return config
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a finished run, after its digests have been compared with the files.
+
+    Raises:
+        RunError: The run is unfinished or damaged, or a newer molae wrote it.
+    """
+    if not (folder / CARD).is_file():
+        raise RunError(
+            f"the training of {folder} is not finished: give the same molae train command with "
+            "--resume to go on with it"
+        )
+    card = _get_json(folder / CARD)
+    _check_format(folder, card)
+    digests = card.get("digests")
+    if not isinstance(digests, dict) or not digests:
+        raise RunError(f"{folder / CARD} is not of a run of molae: it has no digests")
+    for name, expected in digests.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise RunError(f"{folder / CARD} names a file outside its folder: {name}")
+        if not (folder / name).is_file():
+            raise RunError(f"the run {folder} is damaged: {name} is missing; copy it again whole")
+        if digest(folder / name) != expected:
+            raise RunError(
+                f"the run {folder} is damaged: {name} is not what was saved; copy it again whole"
+            )
+    return card
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a file, in memory of their own.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    try:
+        return {name: value.clone() for name, value in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} is damaged or missing ({error}); copy the run again") from error
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_format(folder: Path, found: dict[str, Any]) -> None:
+    number = found.get("format")
+    if not isinstance(number, int):
+        raise RunError(f"{folder} is not a run of molae: its files do not say of which format")
+    if number > FORMAT:
+        raise RunError(
+            f"the run {folder} was written by a newer molae (format {number}; this one reads up "
+            f"to {FORMAT}): install a newer version to use it"
+        )
+
+
+def _put(path: Path, text: str) -> None:
+    replace_file(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _put_json(path: Path, values: dict[str, Any]) -> None:
+    _put(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+
+
+def _put_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    # A clone for each: safetensors refuses tensors that share memory.
+    copies = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    replace_file(path, lambda part: save_file(copies, part))
+
+
+def _get_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} is not of a run of molae")
+    return found

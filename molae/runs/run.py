@@ -1,0 +1,306 @@
+"""``Run``: codec, model and densities together, and the four verbs that people use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from molae.chem.molecules import canonical as canonical_smiles
+from molae.codecs import CharacterCodec, GrammarCodec, codec_from_dict
+from molae.densities import LatentDensity
+from molae.grammar.cfg import GrammarError
+from molae.models import Autoencoder
+from molae.names import pick
+from molae.objectives import Objective
+from molae.runs import folder as files
+from molae.runs.folder import RunError
+from molae.runs.places import located
+from molae.training.devices import devices
+
+#: Codes decoded at once, and texts encoded at once; results do not depend on them.
+_DECODED, _ENCODED = 8192, 512
+
+
+class Run:
+    """A model that can be used: made by training, or loaded with ``Run.load`` (``molae.load``).
+
+    Args:
+        codec: Texts to sequences and back, and what is legal.
+        model: The autoencoder.
+        objective: What it is trained with.
+        config: Everything it is built from, see ``build``.
+        densities: Ex-post densities by name; the prior is always there.
+        card: What is known of it: data, versions, metrics.
+        folder: Where it was loaded from or saved to, or None.
+
+    Attributes:
+        device: Where the model computes.
+    """
+
+    def __init__(
+        self,
+        codec: GrammarCodec | CharacterCodec,
+        model: Autoencoder,
+        objective: Objective,
+        config: dict[str, Any],
+        *,
+        densities: dict[str, LatentDensity] | None = None,
+        card: dict[str, Any] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.codec, self.model, self.objective = codec, model, objective
+        self.config, self.card = config, card or {}
+        self.densities = densities or {}
+        self.folder = folder
+
+    # Places ------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, name: str | Path | None = None, device: str = "auto") -> Run:
+        """A saved run. No code in its folder is executed.
+
+        Args:
+            name: A run folder, the name of a shipped model, or None for the last run made here.
+            device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the best there is.
+
+        Raises:
+            RunError: There is none, or it is unfinished, damaged, foreign or too new.
+            ValueError: The device is not there.
+        """
+        place = _device(device)
+        with located(name) as folder:
+            config = files.read_config(folder)
+            card = files.read_card(folder)
+            run = cls._built(config, folder)
+            run.load_weights(files.read_tensors(folder / files.WEIGHTS))
+            for known, fitted in run.densities.items():
+                path = folder / "densities" / f"{known}.safetensors"
+                fitted.load_state_dict(files.read_tensors(path))
+        run.card, run.folder = card, folder
+        return run.to(place)
+
+    @classmethod
+    def unfinished(cls, folder: Path) -> Run:
+        """The run that an interrupted training in a folder was begun with, with fresh weights.
+
+        Raises:
+            RunError: The folder holds none.
+        """
+        return cls._built(files.read_config(folder), folder)
+
+    @classmethod
+    def _built(cls, config: dict[str, Any], folder: Path) -> Run:
+        from molae.runs.build import build  # which makes objects of this class
+
+        try:
+            return build(config, codec_from_dict(config["codec"]))
+        except (GrammarError, ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"the run {folder} is damaged, or of another version of molae: {error}"
+            ) from error
+
+    def load_weights(self, tensors: dict[str, Tensor]) -> None:
+        """Put the model's weights in place.
+
+        Raises:
+            RunError: They belong to another model.
+        """
+        try:
+            self.model.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise RunError(f"these weights are of another model: {error}") from error
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run into a folder, whole or not at all; an old run there is replaced.
+
+        Raises:
+            RunError: The folder holds something else.
+            OSError: It cannot be written, or the disc is full; what was there stays.
+        """
+        target = Path(folder)
+        if target.exists() and not _replaceable(target):
+            raise RunError(f"{target} exists and is not a run; choose another folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".part-{os.getpid()}-{target.name}")
+        old = target.with_name(f".old-{os.getpid()}-{target.name}")
+        try:
+            files.finish(self, part)
+            if target.exists():
+                target.rename(old)
+            part.rename(target)
+        finally:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+        self.folder = target
+        return target
+
+    # What it is --------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """D, the number of dimensions of a code."""
+        return int(self.config["model"]["latent_dim"])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
+
+    @property
+    def molecules(self) -> bool:
+        """Whether the texts are SMILES; else they are some other language of a grammar."""
+        if isinstance(self.codec, GrammarCodec):
+            return self.codec.grammar.directives.get("spelling", "text") != "text"
+        return True
+
+    def to(self, device: torch.device | str) -> Run:
+        """The run itself, its model moved to a device; densities stay on the CPU."""
+        self.model.to(device)
+        return self
+
+    def density(self, name: str | None = None) -> LatentDensity:
+        """A density by name; by default the first of gmm, gaussian and prior that is there.
+
+        Raises:
+            ValueError: This run has none of that name.
+        """
+        there: dict[str, Any] = {**self.densities, "prior": self.model.prior}
+        if name is None:
+            name = next(known for known in ("gmm", "gaussian", "prior") if known in there)
+        found: LatentDensity = there[pick(there, name, "density of this run")]
+        return found
+
+    # Verbs -------------------------------------------------------------------------------------
+
+    def encode(self, items: Sequence[str]) -> Tensor:
+        """The code of each text.
+
+        Args:
+            items: n SMILES, or whatever the grammar describes.
+
+        Returns:
+            (n, D) float32 on the CPU.
+
+        Raises:
+            EncodeError: Some cannot be encoded; the error lists them with their reasons.
+        """
+        if not len(items):
+            return torch.zeros(0, self.size)
+        return self.codes(self.codec.encode(items))
+
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Tensor:
+        """The code of each sequence: x (n, T) -> (n, D) float32 on the CPU."""
+        self.model.eval()
+        lengths = (x >= 0).sum(1)
+        z = torch.zeros(len(x), self.size)
+        # Sequences of like length together, cut to the longest: padding costs time.
+        for rows in torch.split(lengths.argsort(), _ENCODED):
+            part = x[rows, : max(1, int(lengths[rows].max()))]
+            z[rows] = self.model.encode(part.to(self.device)).float().cpu()
+        return z
+
+    def decode(
+        self,
+        z: Tensor,
+        *,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        index: Tensor | None = None,
+        canonical: bool = True,
+    ) -> list[str | None]:
+        """The text of each code.
+
+        Args:
+            z: Codes, (n, D).
+            seed: Of draws from p(x|z); None takes the most likely rule at every step.
+            temperature: Of the draws.
+            index: Numbers of the codes, (n,) int64, which key the draws; 0, 1, 2, ... by default.
+            canonical: Molecules as canonical isomeric SMILES; False gives exactly the terminals
+                of the derivation.
+
+        Returns:
+            n texts. None only where the grammar makes no promise that it is a molecule.
+
+        Raises:
+            ValueError: z is not (n, D).
+        """
+        z = torch.as_tensor(z)
+        if z.ndim != 2 or z.shape[1] != self.size:
+            raise ValueError(f"codes have shape {tuple(z.shape)}; expected (n, {self.size})")
+        index = torch.arange(len(z)) if index is None else index
+        texts: list[str | None] = []
+        self.model.eval()
+        for part, numbers in zip(
+            torch.split(z, _DECODED), torch.split(index, _DECODED), strict=True
+        ):
+            x = self.model.decode(
+                part.to(self.device, torch.float32),
+                seed=seed,
+                index=numbers.to(self.device),
+                temperature=temperature,
+            )
+            texts += self.codec.decode(x)
+        if canonical and self.molecules:
+            return [None if text is None else canonical_smiles(text) for text in texts]
+        return texts
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        *,
+        density: str | None = None,
+        temperature: float | None = None,
+        start: int = 0,
+        canonical: bool = True,
+    ) -> list[str | None]:
+        """n new texts. The i-th depends on the seed and on i only, not on n.
+
+        Args:
+            n: How many.
+            seed: Of codes and draws.
+            density: What codes are drawn from; see ``density``.
+            temperature: Of draws from p(x|z); None takes the most likely rule at every step, so
+                that all the chance is in the code.
+            start: Number of the first.
+            canonical: As for ``decode``.
+
+        Raises:
+            ValueError: This run has no such density, or n is negative.
+        """
+        if n < 0:
+            raise ValueError(f"n is {n}; expected 0 or more")
+        index = torch.arange(start, start + n)
+        z = self.density(density).sample_rows(seed, index)
+        if temperature is None:
+            return self.decode(z, canonical=canonical)
+        return self.decode(z, seed=seed, temperature=temperature, index=index, canonical=canonical)
+
+    def log_density(self, z: Tensor, density: str | None = None) -> Tensor:
+        """How plausible codes are: z (..., D) -> (...) in nats.
+
+        Raises:
+            ValueError: This run has no such density.
+        """
+        return self.density(density).log_prob(z.cpu())
+
+
+def _device(name: str) -> torch.device:
+    there = devices()
+    if name == "auto":
+        return torch.device("cuda" if "cuda" in there else there[-1])
+    return torch.device(pick(dict.fromkeys(there), name, "device of this machine"))
+
+
+def _replaceable(folder: Path) -> bool:
+    """Whether a folder is a run, or empty."""
+    return folder.is_dir() and ((folder / files.CONFIG).is_file() or not any(folder.iterdir()))
