@@ -12,16 +12,21 @@ import sys
 import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import typer
 from typer.core import TyperGroup
 
-#: The base of everything the option parser raises. Typer names it differently in each of its
-#: versions, but a bad parameter is always a usage error, which is always one of these.
-ParserError: Any = typer.BadParameter.__mro__[2]
+#: A command line that makes no sense as a whole, and the base of all that the option parser
+#: raises. Typer took them from click and then took click in, so where they live depends on its
+#: version; that a bad parameter is the first, and the first is the second, does not.
+UsageError, ParserError = cast("Any", typer.BadParameter.__mro__[1:3])
 
 USAGE, FAILURE, INTERRUPTED, PIPE = 2, 1, 130, 141
+
+
+class Ended(Exception):
+    """Carries Ctrl-C or a broken pipe past the option parser, which would end without a word."""
 
 
 class Commands(TyperGroup):
@@ -35,20 +40,30 @@ class Commands(TyperGroup):
         try:
             status = super().main(words, *rest, **named)
             sys.stdout.flush()
-        except (Exception, KeyboardInterrupt, typer.Abort) as error:
+        except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("MOLAE_TRACEBACK", "0") not in ("", "0"):
                 raise
-            status = explain(error, words)
+            cause = error.__cause__ if isinstance(error, Ended) else None
+            status = explain(cause or error, words)
         sys.exit(status if isinstance(status, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, KeyboardInterrupt) as error:
+            raise Ended from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; a name that is none of them is answered with the closest."""
         if args and not args[0].startswith("-") and args[0] not in self.commands:
             close = get_close_matches(args[0], self.commands, 1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}?" if close else "choose from " + ", ".join(
-                self.commands
+            hint = (
+                f"did you mean {close[0]!r}?"
+                if close
+                else "choose from " + ", ".join(self.commands)
             )
-            raise typer.BadParameter(f"there is no command {args[0]!r}: {hint}", ctx=ctx)
+            raise UsageError(f"there is no command {args[0]!r}: {hint}", ctx=ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -78,8 +93,7 @@ def _usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         _tell(error.format_message())
         return USAGE
-    text = " ".join(error.format_message().split())
-    _tell(f"Error: {text}")
+    _tell(f"Error: {error.format_message()}")
     context = getattr(error, "ctx", None)
     if context is not None:
         _tell(f"Try: {context.command_path} --help")
@@ -95,6 +109,8 @@ def _is_interrupt(error: BaseException) -> bool:
 
 def _how_to_go_on(error: BaseException, words: Sequence[str]) -> str:
     if type(error).__name__ == "TrainingInterrupted":
+        if words[:1] != ["train"]:
+            return str(error)
         again = [*words] if "--resume" in words else [*words, "--resume"]
         return f"The training is saved; go on with: molae {shlex.join(again)}"
     return "Nothing unfinished is left under the final name; run the command again."
@@ -141,5 +157,5 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """A warning as a sentence, without the line of source that gave it."""
-    if issubclass(category, UserWarning) and "molae" in filename or category is RuntimeWarning:
+    if issubclass(category, UserWarning) and "molae" in filename:
         _tell(f"Note: {message}")

@@ -40,9 +40,7 @@ def examples(*lines: str) -> str:
     return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
 
 
-def known(
-    table: Mapping[str, object], kind: str
-) -> Callable[[str | None], str | None]:
+def known(table: Mapping[str, object], kind: str) -> Callable[[str | None], str | None]:
     """A check that a name is in one of the tables of ``molae.names``."""
 
     def check(name: str | None) -> str | None:
@@ -53,9 +51,7 @@ def known(
     return check
 
 
-def known_list(
-    table: Mapping[str, object], kind: str
-) -> Callable[[list[str] | None], list[str]]:
+def known_list(table: Mapping[str, object], kind: str) -> Callable[[list[str] | None], list[str]]:
     """The same for an option that is given several times, or once with commas."""
 
     def check(texts: list[str] | None) -> list[str]:
@@ -93,6 +89,19 @@ def requirements(texts: list[str] | None) -> list[str]:
     return texts
 
 
+def device_there(name: str) -> str:
+    """A check that a device is on this machine, before anything is read or loaded."""
+    if name not in ("auto", "cpu"):
+        from molae.training.devices import devices
+
+        there = devices()
+        if name not in there:
+            raise typer.BadParameter(
+                f"{name!r} is not there; this machine has {', '.join(there)} (auto takes the best)"
+            )
+    return name
+
+
 def named(table: Mapping[str, object]) -> str:
     """The names of a table, for a line of help."""
     return ", ".join(table)
@@ -122,15 +131,21 @@ Column = Annotated[
 ]  # fmt: skip
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 Device = Annotated[
-    str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps; auto takes the best.")
-]
+    str,
+    typer.Option(
+        "--device", callback=device_there,
+        help="auto, cpu, cuda, cuda:1 or mps; auto takes the best.",
+    ),
+]  # fmt: skip
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, show_default="all cores", help="Processes for chemistry."),
 ]
 Rejects = Annotated[
     Path | None,
-    typer.Option("--rejects", metavar="FILE", help="Write what could not be used, and why (.csv)."),
+    typer.Option(
+        "--rejects", metavar="FILE", help="Write what could not be used, and why (.csv)."
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
 Temperature = Annotated[

@@ -19,7 +19,9 @@ def silent(text: str) -> None:
     """A remark that is not wanted."""
 
 
-def table(rows: Iterable[Sequence[object]], head: Sequence[str] = (), *, err: bool = False) -> None:
+def table(
+    rows: Iterable[Sequence[object]], head: Sequence[str] = (), *, err: bool = False
+) -> None:
     """Rows in aligned columns, as wide as they are: they can be piped, cut and grepped."""
     cells = [[number(cell) for cell in row] for row in rows]
     lines = [[word.upper() for word in head], *cells] if head else cells
@@ -51,7 +53,9 @@ def where(path: str | Path) -> str:
 
 
 @contextmanager
-def bar(label: str, total: float | None, *, shown: bool = True) -> Iterator[Callable[[float], None]]:
+def bar(
+    label: str, total: float | None, *, shown: bool = True
+) -> Iterator[Callable[[float], None]]:
     """A progress bar on standard error, if that is a terminal; gives ``update(done)``."""
     if not shown or not sys.stderr.isatty():
         yield lambda done: None

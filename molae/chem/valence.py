@@ -53,15 +53,15 @@ def spell(symbol: str, hydrogens: int = 0, charge: int = 0) -> str:
     return f"[{symbol}{h}{c}]"
 
 
-def _holds(atom: str, total: int, lone_metal: bool) -> bool:
+def _holds(atom: str, total: int, metal: bool = False) -> bool:
     """Does RDKit take this atom with ``total`` single bonds to carbon, and without radicals?"""
     mol = Chem.MolFromSmiles(atom + "(C)" * total)
-    if mol is None or (total and not is_metal(atom.strip("[]")) and _turns_dative(atom, total)):
+    if mol is None or (total and not metal and _turns_dative(atom, total)):
         return False
     kept = Chem.MolFromSmiles(atom + "(C)" * total, sanitize=False).GetNumAtoms()
     if mol.GetNumAtoms() != kept and total == 0:
         return False  # a hydrogen that vanished into its neighbour is still an atom of the string
-    return lone_metal or not any(a.GetNumRadicalElectrons() for a in mol.GetAtoms())
+    return (metal and not total) or not any(a.GetNumRadicalElectrons() for a in mol.GetAtoms())
 
 
 def _turns_dative(atom: str, total: int) -> bool:
@@ -77,10 +77,10 @@ def capacity(symbol: str, hydrogens: int, charge: int) -> list[int]:
         return []
     if not metal and abs(charge) > NONMETAL_CHARGE:
         return []
-    if symbol == "H":  # an ion carries no bond, and a hydrogen no hydrogen
-        return {0: [1], 1: [0], -1: [0]}.get(charge, []) if not hydrogens else []
+    if symbol == "H":  # an ion carries no bond; with a second hydrogen it is the molecule [HH]
+        return {(0, 0): [1], (0, 1): [0], (0, -1): [0], (1, 0): [0]}.get((hydrogens, charge), [])
     atom = spell(symbol, hydrogens, charge)
-    sums = [t for t in range(MAX_TOTAL + 1) if _holds(atom, t, metal and t == 0)]
+    sums = [t for t in range(MAX_TOTAL + 1) if _holds(atom, t, metal)]
     if metal:
         return sums[:1] * (sums[:1] == [0]) + _plausible([t for t in sums if t])
     if sums[-3:] == [6, 7, 8] and len(sums) > 3:
@@ -107,7 +107,7 @@ def organic_capacity(symbol: str) -> int:
         ValueError: If a smaller sum is refused, which would break the machine's assumption that
             implicit hydrogens fill any gap.
     """
-    totals = [total for total in range(MAX_TOTAL + 1) if _holds(symbol, total, False)]
+    totals = [total for total in range(MAX_TOTAL + 1) if _holds(symbol, total)]
     if totals != list(range(len(totals))):
         raise ValueError(f"{symbol} takes bond sums {totals}: expected no gaps")
     return totals[-1]

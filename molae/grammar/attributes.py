@@ -44,7 +44,7 @@ from molae.grammar.smiles import (
 )
 
 #: An atom that has been left for good carries this bit on top of its residue.
-LEFT = 1 << 10
+LEFT = 1 << 9
 BITS = 511
 #: Ring bonds that may be open at a time.
 SLOTS = 16
@@ -82,6 +82,7 @@ class AttributeState:
     slot_number: Tensor
     slot_order: Tensor
     slot_blocked: Tensor
+    slots_used: Tensor
     rings: Tensor
     decade: Tensor
     bracket: Tensor
@@ -104,6 +105,36 @@ def _runs(facts: Ints, chosen: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
     return runs
 
 
+def _closing_facts(table: AttributeTable) -> Ints:
+    """For each residue and bond order 1 to 3: what is left free (-1: impossible), the change in steps
+    to fill it, and whether it lengthens; (512, 9) int64."""
+    residues = np.arange(RESIDUES)
+    rests = [residues >> order for order in (1, 2, 3)]
+    free = [np.where(rest > 0, table.free[rest], -1) for rest in rests]
+    fill = [table.fill[rest] - table.fill[residues] for rest in rests]
+    return np.stack([*free, *fill, *(lengthens(rest).astype(np.int64) for rest in rests)], 1)
+
+
+def _raised(table: AttributeTable) -> NDArray[np.int8]:
+    """What it costs to raise the bond of an opener by 0 to 2, at entry * 3 + raise; (3072,) int8.
+
+    An atom that was left must remain complete, one that is returned to may be completed later.
+    """
+    entry, more = np.divmod(np.arange(2 * LEFT * 3), 3)
+    bits, left = entry & BITS, entry >= LEFT
+    after = bits >> more
+    legal = np.where(left, (after & 1) > 0, after > 0)
+    change = np.where(left, 0, table.fill[after] - table.fill[bits])
+    return np.where(legal, change, FORBIDDEN).astype(np.int8)
+
+
+def _lowest_zero(size: int) -> Ints:
+    """The lowest bit that is 0, of all numbers below ``size``; (size,) int64."""
+    numbers = np.arange(size)
+    lowest = ~numbers & (numbers + 1)
+    return np.round(np.log2(lowest)).astype(np.int64)
+
+
 class Attributes:
     """The tensor side of an ``AttributeTable``, on one device."""
 
@@ -120,6 +151,10 @@ class Attributes:
         self.rule_facts = torch.from_numpy(np.stack(rules, 1)).to(device)
         residues = (table.free, table.fill, lengthens(np.arange(RESIDUES)), table.residue_id)
         self.residue_facts = torch.from_numpy(np.stack(residues, 1)).to(device)
+        self.closing_facts = torch.from_numpy(_closing_facts(table)).to(device)
+        self.raised = torch.from_numpy(_raised(table)).to(device)
+        self.lowest_free = torch.from_numpy(_lowest_zero(1 << self.slots)).to(device)
+        self.places = torch.arange(self.slots, dtype=torch.int32, device=device)
         self.has_brackets = bool((table.mark == 1).any())
         self.has_decades = bool((table.tens > 0).any())
         self.has_rings = table.numbers > 0
@@ -133,15 +168,30 @@ class Attributes:
         def zeros(*shape: int, fill: int = 0, dtype: torch.dtype = torch.int64) -> Tensor:
             return torch.full((n, *shape), fill, dtype=dtype, device=self.device)
 
-        k = self.slots
+        k, short = self.slots, torch.int16
         state = AttributeState(
-            position=zeros(fill=START), pending=zeros(), residue=zeros(fill=1), current=zeros(),
-            count=zeros(), atoms=zeros(max_steps + 2), branch=zeros(max_steps // 2 + 2),
-            depth=zeros(), behind=zeros(), slot_atom=zeros(k, fill=-1), slot_number=zeros(k),
-            slot_order=zeros(k), slot_blocked=zeros(k, dtype=torch.bool), rings=zeros(),
-            decade=zeros(), bracket=zeros(), owed=zeros(), key=zeros(), close_cost=zeros(k),
+            position=zeros(fill=START),
+            pending=zeros(),
+            residue=zeros(fill=1),
+            current=zeros(),
+            count=zeros(),
+            atoms=zeros(max_steps + 2, dtype=short),
+            branch=zeros(max_steps // 2 + 2),
+            depth=zeros(),
+            behind=zeros(),
+            slot_atom=zeros(k, fill=-1, dtype=short),
+            slot_number=zeros(k, dtype=short),
+            slot_order=zeros(k, dtype=short),
+            slot_blocked=zeros(k, dtype=torch.bool),
+            slots_used=zeros(),
+            rings=zeros(),
+            decade=zeros(),
+            bracket=zeros(),
+            owed=zeros(),
+            key=zeros(),
+            close_cost=zeros(k, dtype=torch.int8),
             debt=zeros(),
-        )  # fmt: skip
+        )
         self._refresh(state)
         return state
 
@@ -152,7 +202,7 @@ class Attributes:
 
     def _refresh(self, s: AttributeState) -> None:
         """Derive ``key``, ``close_cost`` and ``debt`` from the rest."""
-        own = (s.slot_atom == s.current[:, None]).sum(1)
+        own = (s.slot_atom == s.current.to(torch.int16)[:, None]).float().sum(1)  # fast for floats
         some = s.rings > 0
         kind = 1 + (own > 0).long() + ((own > 0) & (own < s.rings)) + 3 * (s.rings >= self.slots)
         _, fill, _, residue_id = self._facts(s.residue)
@@ -171,32 +221,36 @@ class Attributes:
         base = self.base.index_select(0, key)
         s.debt = s.debt + base
         if self.has_rings:
-            self._price_closings(s, own > 0, fill, base)
+            self._price_closings(s, own > 0, base)
 
-    def _price_closings(self, s: AttributeState, own: Tensor, fill: Tensor, base: Tensor) -> None:
-        """What it costs to close each open ring bond at the current atom, or ``FORBIDDEN``."""
-        partner = s.atoms.gather(1, s.slot_atom.clamp(min=0))  # (n, K)
-        waits = partner < LEFT
-        left = partner & BITS
-        pending = s.pending[:, None]
-        order = torch.maximum(pending, s.slot_order).clamp(min=1)
-        stated = s.slot_order > 0
-        # An opener that stated no order has paid for a single bond; a higher order here costs it more.
-        more = (pending - 1).clamp(min=0) * ~stated
-        after = left >> more
-        rest = s.residue[:, None] >> order
-        free, refill, grows, _ = self._facts(rest)
-        path = free + s.behind[:, None] - more * waits
+    def _price_closings(self, s: AttributeState, own: Tensor, base: Tensor) -> None:
+        """What it costs to close each open ring bond at the current atom, or ``FORBIDDEN``.
+
+        An opener that stated an order closes with that; one that stated none with the order written
+        here, for which it may have to raise its own bond (``raised``).
+        """
+        free, fill, grows = self.closing_facts.index_select(0, s.residue).view(-1, 3, 3).unbind(1)
         last = (s.rings == 1)[:, None]
-        ready = (s.position == RING_OR_NEXT) | (s.position == DECADE)
-        may = (s.slot_atom >= 0) & ~s.slot_blocked & ready[:, None] & (rest > 0)
-        may &= ~stated | (pending == 0) | (pending == s.slot_order)
-        may &= ((after & 1) > 0) | (waits & (after > 0))
-        may &= last | (path > 0)
-        saved = CLOSE + (s.slot_number > 9).long() + (base + fill)[:, None]
-        owed = (self._facts(after)[1] - self._facts(left)[1]) * waits
+        path = free + s.behind[:, None]  # (n, 3): by order
+        ready = ((s.position == RING_OR_NEXT) | (s.position == DECADE))[:, None]
+        may = (free >= 0) & (last | (path > 0)) & ready
         surcharge = WAIT * ((own[:, None] | (grows == 0)) & ~last)
-        s.close_cost = torch.where(may, refill + owed + surcharge - saved, FORBIDDEN)
+        price = torch.where(may, fill + surcharge - CLOSE - base[:, None], FORBIDDEN)
+        here = (s.pending - 1).clamp(min=0)[:, None]  # bonds beyond a single one
+        small = torch.where(s.pending[:, None] < 2, price[:, :1], FORBIDDEN).to(torch.int8)
+        double = (s.pending[:, None] == 0) | (s.pending[:, None] == 2)
+        double = torch.where(double, price[:, 1:2], FORBIDDEN).to(torch.int8)
+        unstated = price.gather(1, here).to(torch.int8)
+        stated = s.slot_order
+        cost = torch.where(stated == 0, unstated, torch.where(stated == 1, small, double))
+        partner = s.atoms.gather(1, s.slot_atom.clamp(min=0).long())
+        more = here.int() * (stated == 0)
+        lift = self.raised.index_select(0, (partner * 3 + more).view(-1)).view(partner.shape)
+        poor = (here > 0) & ~last & (path.gather(1, here) <= here)
+        legal = (s.slot_number > 0) & ~s.slot_blocked & (cost < FORBIDDEN) & (lift < FORBIDDEN)
+        legal &= ~(poor & (partner < LEFT) & (stated == 0))
+        cost = cost + lift - (s.slot_number > 9).to(torch.int8)
+        s.close_cost = torch.where(legal, cost, FORBIDDEN)
 
     def allowed(self, s: AttributeState, grammar_cost: Tensor, slack: Tensor | None) -> Tensor:
         """Legal rules, (n, V) bool.
@@ -215,9 +269,8 @@ class Attributes:
         limit = limit.to(torch.int8)[:, None]
         if not self.has_rings:
             return cost <= limit
-        # Free slots write to number 0, which no rule can read.
-        where = s.slot_number * (s.slot_atom >= 0)
-        price = s.close_cost.to(torch.int8)
+        # Free slots have number 0, which no rule can read.
+        where, price = s.slot_number.long(), s.close_cost
         taken = torch.zeros(len(cost), NUMBERS, dtype=torch.bool, device=self.device)
         taken.scatter_(1, where, True)
         closing = torch.full((len(cost), NUMBERS), FORBIDDEN, dtype=torch.int8, device=self.device)
@@ -287,7 +340,7 @@ class Attributes:
         # The current atom's own entry is free to hold anything until it is left.
         leave = parent | (LEFT * ~branch)
         kept = torch.where(atom & ~start, leave, s.residue)
-        s.atoms.scatter_(1, s.current[:, None], kept[:, None])
+        s.atoms.scatter_(1, s.current[:, None], kept.to(torch.int16)[:, None])
         push = atom & branch
         free, fill, _, _ = self._facts(parent)
         top = s.branch.gather(1, s.depth[:, None])
@@ -295,7 +348,7 @@ class Attributes:
         s.depth = s.depth + push
         s.behind = s.behind + free * push
         s.owed = s.owed + fill * push
-        blocked = s.slot_atom == s.current[:, None]
+        blocked = s.slot_atom == s.current.to(torch.int16)[:, None]
         s.slot_blocked = torch.where(atom[:, None], blocked, s.slot_blocked)
         s.current = torch.where(atom, s.count, s.current)
         s.count = s.count + atom
@@ -317,29 +370,36 @@ class Attributes:
     def _ring(self, s: AttributeState, number: Tensor) -> None:
         """A ring-bond number (0: none): close the bond if it is open, else open it."""
         any_ring = number > 0
-        match = (s.slot_number == number[:, None]) & (s.slot_atom >= 0) & any_ring[:, None]
-        closes = match.any(1)
+        sought = torch.where(any_ring, number, -1).to(torch.int16)[:, None]
+        # Opener, order and place of a slot in one number, so that one reduction finds all three.
+        code = (s.slot_atom.int() * 4 + s.slot_order) * SLOTS + self.places
+        found = torch.where(s.slot_number == sought, code, -1).amax(1).long()
+        closes = found >= 0
         opens = any_ring & ~closes
-        stated = (s.slot_order * match).sum(1)
-        partner = (s.slot_atom * match).sum(1)
+        found = found.clamp(min=0)
+        spare = self.lowest_free.index_select(0, s.slots_used)
+        place = torch.where(closes, found % SLOTS, spare)
+        stated, partner = found // SLOTS % 4, found // (4 * SLOTS)
         order = torch.maximum(s.pending, stated).clamp(min=1)
         more = (s.pending - 1).clamp(min=0) * (closes & (stated == 0))
         target = torch.where(closes, partner, s.current)[:, None]
-        entry = s.atoms.gather(1, target)[:, 0]
+        entry = s.atoms.gather(1, target)[:, 0].long()
         bits = (entry & BITS) >> more
-        s.atoms.scatter_(1, target, (bits | (entry & LEFT))[:, None])
+        s.atoms.scatter_(1, target, (bits | (entry & LEFT)).to(torch.int16)[:, None])
         waits = closes & (entry < LEFT)
         refill = self._facts(bits)[1] - self._facts(entry & BITS)[1]
         price = (CLOSE + (number > 9).long()) * (opens.long() - closes.long())
         s.behind = s.behind - more * waits
         s.owed = s.owed + refill * waits + price
-        bonded = closes[:, None] & (s.slot_atom == partner[:, None])
-        spare = (s.slot_atom < 0).to(torch.int8).argmax(1, keepdim=True)
-        into = torch.zeros_like(match).scatter_(1, spare, opens[:, None])
-        s.slot_blocked = s.slot_blocked | bonded | into
-        s.slot_atom = torch.where(into, s.current[:, None], s.slot_atom).masked_fill_(match, -1)
-        s.slot_number = torch.where(into, number[:, None], s.slot_number)
-        s.slot_order = torch.where(into, s.pending[:, None], s.slot_order)
+        at = (self.places == place[:, None].int()) & any_ring[:, None]
+        opened = opens[:, None]
+        partner = torch.where(closes, partner, -2).to(torch.int16)[:, None]
+        s.slot_blocked = s.slot_blocked | (s.slot_atom == partner) | (at & opened)
+        short = torch.stack([s.current, number, s.pending]).to(torch.int16)[:, :, None]
+        s.slot_atom = torch.where(at, torch.where(opened, short[0], -1), s.slot_atom)
+        s.slot_number = torch.where(at, torch.where(opened, short[1], 0), s.slot_number)
+        s.slot_order = torch.where(at, short[2], s.slot_order)
+        s.slots_used = s.slots_used ^ ((any_ring.long()) << place)
         s.residue = torch.where(any_ring, s.residue >> order, s.residue)
         s.pending = s.pending * ~any_ring
         s.position = torch.where(any_ring, RING_OR_NEXT, s.position)
@@ -349,12 +409,13 @@ class Attributes:
         """"(" waits for the first atom; ")" returns to the branch point."""
         back = mark == 4
         here = s.current[:, None]
-        entry = torch.where(back, s.residue | LEFT, s.atoms.gather(1, here)[:, 0])
+        old = s.atoms.gather(1, here)[:, 0]
+        entry = torch.where(back, (s.residue | LEFT).to(torch.int16), old)
         s.atoms.scatter_(1, here, entry[:, None])
         s.depth = (s.depth - back.long()).clamp(min=0)
         point = s.branch.gather(1, s.depth[:, None])[:, 0]
         s.current = torch.where(back, point, s.current)
-        residue = s.atoms.gather(1, s.current[:, None])[:, 0] & BITS
+        residue = s.atoms.gather(1, s.current[:, None])[:, 0].long() & BITS
         s.residue = torch.where(back, residue, s.residue)
         free, fill, _, _ = self._facts(residue)
         s.behind = s.behind - free * back

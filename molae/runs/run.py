@@ -249,9 +249,13 @@ class Run:
                 temperature=temperature,
             )
             texts += self.codec.decode(x)
-        if canonical and self.molecules:
-            return [None if text is None else canonical_smiles(text) for text in texts]
-        return texts
+        return self.spelling(texts) if canonical else texts
+
+    def spelling(self, texts: Sequence[str | None]) -> list[str | None]:
+        """Molecules as canonical isomeric SMILES, None where RDKit refuses; others as they are."""
+        if not self.molecules:
+            return list(texts)
+        return [None if text is None else canonical_smiles(text) for text in texts]
 
     def sample(
         self,

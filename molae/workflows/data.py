@@ -15,6 +15,7 @@ from molae.codecs import MAX_STEPS, GrammarCodec, shipped_codec
 from molae.datasets.arrays import SequenceData, join
 from molae.datasets.cache import Encoded, cached
 from molae.datasets.files import DataError
+from molae.datasets.readers import BadLine
 from molae.datasets.writers import RejectWriter
 from molae.grammar.cfg import Grammar
 from molae.grammar.parser import deterministic_parser
@@ -36,24 +37,33 @@ class TrainingData:
         data: All sequences, with keys for splits.
         sources: For each file its name, digest, counts and reasons of rejection.
         encoded: What lies in the cache, one a file.
+        long: Rows, counted through all files, whose derivations are too long for the codec.
     """
 
     codec: GrammarCodec
     data: SequenceData
     sources: list[dict[str, Any]]
     encoded: list[Encoded]
+    long: NDArray[np.int64]
 
     @property
     def rejected(self) -> int:
         """Items of all files that could not be used."""
-        return sum(source["rejected"] for source in self.sources)
+        return sum(part.rejected for part in self.encoded) + len(self.long)
 
     def write_rejects(self, path: Path) -> None:
         """Everything that could not be used, with file, line, token and reason."""
         with RejectWriter(path) as out:
+            first = 0
             for part in self.encoded:
                 for bad in part.rejects():
                     out.write(part.source, bad)
+                rows = self.long - first
+                for row in rows[(rows >= 0) & (rows < len(part.data))]:
+                    steps = self.codec.max_steps
+                    reason = f"too long: more than {steps} rules"
+                    out.write(part.source, BadLine(int(part.lines[row]), "", reason))
+                first += len(part.data)
 
 
 def named_grammar(name: str | Path) -> Grammar:
@@ -134,12 +144,13 @@ def load_data(
         data = _respell(general, data, codec)
     else:
         codec = codec or _fitted(general, data, base, max_steps)
+    long = np.flatnonzero(data.lengths > codec.max_steps)
+    if len(long):
         data = data.subset(data.lengths <= codec.max_steps)
     if not len(data):
-        raise DataError(
-            f"nothing is left of {', '.join(map(str, files))} within {max_steps} steps"
-        )
-    return TrainingData(codec, data, sources, encoded)
+        names = ", ".join(map(str, files))
+        raise DataError(f"{names}: all derivations are longer than {max_steps} rules; allow more")
+    return TrainingData(codec, data, sources, encoded, long)
 
 
 def _is_restricted(codec: GrammarCodec) -> bool:
@@ -225,8 +236,7 @@ def _respell(general: GrammarCodec, data: SequenceData, codec: GrammarCodec) -> 
         lengths.append((rules >= 0).sum(1))
     length = np.concatenate(lengths).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
-    made = SequenceData(np.concatenate(flat), offsets, keys=data.keys)
-    return made if length.max() <= codec.max_steps else made.subset(length <= codec.max_steps)
+    return SequenceData(np.concatenate(flat), offsets, keys=data.keys)
 
 
 def _facts(part: Encoded) -> dict[str, Any]:

@@ -1,0 +1,219 @@
+"""The promise at full scale: every string that the masks let through is a molecule.
+
+    python -m benchmarks.validity -n 1000000
+
+Strings come from an untrained network, from uniform logits, and from peaked ones (the same for a whole
+string, so that it repeats its favourite rules, or new at every step), at temperatures from 0.1 to 10 and step
+budgets from 10 to 300, with the general and a restricted grammar. Every string, exactly as decoded, goes to
+``Chem.MolFromSmiles`` (sanitised), once; its canonical form (``Chem.MolToSmiles``) goes back to the
+codec, which reads it with RDKit, kekulises and parses it.
+
+Each cell (grammar, source, temperature, budget) is written down when it is done; after an interruption
+the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed
+from rdkit import Chem, rdBase
+from torch import Tensor
+
+from benchmarks.record import RESULTS, record
+from molae.chem.molecules import radical_atoms
+from molae.codecs import GrammarCodec, restricted_codec, shipped_codec
+from molae.nn.generation import Memory, Stepper, generate
+from molae.nn.sequence import AutoregressiveDecoder
+from molae.resources import grammar_text
+
+BUDGETS = (10, 20, 40, 80, 150, 300)
+TEMPERATURES = (0.1, 0.3, 1.0, 3.0, 10.0)
+SOURCES = ("uniform", "peaked", "restless", "network")
+GRAMMARS = ("general", "restricted")
+#: Standard deviation of peaked logits.
+PEAK = 8.0
+#: What the restricted grammar is restricted to: the tokens of these molecules.
+_EXAMPLES = (
+    "CN1C=NC2=C1C(=O)N(C)C(=O)N2C",
+    "C[C@@H](N)C(=O)[O-].C[N+](C)(C)C",
+    "C/C=C/[C@H](Cl)[C@@](F)(Br)I",
+    "O=S(=O)(O)C1=C[NH+]=CC=C1",
+    "C[S+]([O-])C#CP(=O)(O)OB(O)O",
+    "C[Si](C)(C)[N-][Se]C.[Na+].[Cl-]",
+    "C1CC2CCC3CC4CCC5CC6CCC7CC8CCC9CC%10CCC1CC%10CC9CC8CC7CC6CC5CC4CC3C2",
+)
+_OUTCOMES = ("strings", "cut_off", "empty", "refused", "with_radicals", "not_parsed_again")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination; ``seed`` and ``n`` decide the strings."""
+
+    grammar: str
+    source: str
+    temperature: float
+    budget: int
+    n: int
+    seed: int
+
+
+class FixedLogits:
+    """A stepper with the same logits at every step of a string."""
+
+    def begin(self, z: Tensor) -> Memory:
+        """The codes are the logits."""
+        return [z]
+
+    def step(self, memory: Memory, previous: Tensor, step: Tensor) -> tuple[Tensor, Memory]:
+        """Logits (n, V)."""
+        return memory[0], memory
+
+
+class RestlessLogits:
+    """A stepper with new peaked logits at every step."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def begin(self, z: Tensor) -> Memory:
+        """Nothing to remember."""
+        return [z]
+
+    def step(self, memory: Memory, previous: Tensor, step: Tensor) -> tuple[Tensor, Memory]:
+        """Logits (n, V)."""
+        return PEAK * torch.randn(len(step), self.size, generator=self.generator), memory
+
+
+@lru_cache(maxsize=16)
+def codec_of(name: str, budget: int) -> GrammarCodec:
+    """The general grammar, or that of the examples, with a step budget."""
+    if name == "general":
+        return shipped_codec("smiles", budget)
+    return restricted_codec(_EXAMPLES, max_steps=budget)
+
+
+def draw(cell: Cell, codec: GrammarCodec) -> Tensor:
+    """Sequences of one cell, (n, T)."""
+    generator = torch.Generator().manual_seed(cell.seed)
+    if cell.source == "network":
+        torch.manual_seed(cell.seed)
+        decoder = AutoregressiveDecoder(codec.size, 16, codec.constraint, embedding=32, hidden=64)
+        codes = torch.randn(cell.n, 16, generator=generator)
+        drawn: Tensor = decoder.eval()(codes).sample(cell.seed, temperature=cell.temperature)
+        return drawn
+    if cell.source == "restless":
+        stepper: Stepper = RestlessLogits(codec.size, cell.seed)
+        codes = torch.zeros(cell.n, 1)
+    else:
+        stepper, peak = FixedLogits(), PEAK if cell.source == "peaked" else 0.0
+        codes = peak * torch.randn(cell.n, codec.size, generator=generator)
+    return generate(
+        stepper, codes, codec.constraint, seed=cell.seed, temperature=cell.temperature
+    )
+
+
+def judge(text: str | None) -> tuple[str, str]:
+    """What became of a decoded string, and its canonical form if it is a molecule."""
+    if not text:
+        return "cut_off" if text is None else "empty", ""
+    mol = Chem.MolFromSmiles(text)
+    if mol is None or mol.GetNumAtoms() == 0:
+        return "refused", ""
+    return "with_radicals" if radical_atoms(mol) else "molecule", Chem.MolToSmiles(mol)
+
+
+def measure(cell: Cell) -> dict[str, Any]:
+    """Draw the strings of a cell and count what RDKit says."""
+    torch.set_num_threads(1)
+    codec = codec_of(cell.grammar, cell.budget)
+    began = time.perf_counter()
+    x = draw(cell, codec)
+    seconds = time.perf_counter() - began
+    texts = codec.decode(x)
+    with rdBase.BlockLogs():
+        judged = [judge(text) for text in texts]
+    counts = Counter(outcome for outcome, _ in judged)
+    forms = sorted({form for _, form in judged if form})
+    rejects = codec_of("general", 1000).parse(forms).rejects
+    bad = [text for text, (outcome, _) in zip(texts, judged, strict=True) if outcome != "molecule"]
+    return {
+        **asdict(cell),
+        "strings": len(texts),
+        **{name: counts[name] for name in _OUTCOMES[1:]},
+        "not_parsed_again": len(rejects),
+        "distinct": len(forms),
+        "mean_rules": round(float((x >= 0).sum(1).float().mean()), 2),
+        "longest": int((x >= 0).sum(1).max()),
+        "seconds_drawing": round(seconds, 2),
+        "examples": bad[:5] + [f"{r.text}: {r.reason}" for r in rejects[:5]],
+    }
+
+
+def cells(n: int, seed: int) -> list[Cell]:
+    """All combinations with about n strings in all; uniform logits know no temperature."""
+    kinds = [
+        (grammar, source, temperature, budget)
+        for grammar in GRAMMARS
+        for source in SOURCES
+        for temperature in (TEMPERATURES if source != "uniform" else (1.0,))
+        for budget in BUDGETS
+    ]
+    each = -(-n // len(kinds))
+    return [Cell(*kind, n=each, seed=seed + number) for number, kind in enumerate(kinds)]
+
+
+def _run(todo: list[Cell], workers: int) -> list[dict[str, Any]]:
+    """Measure what has not been measured; every result is appended to a file at once."""
+    diary = RESULTS / "validity.partial.jsonl"
+    grammar = grammar_text("smiles")
+    done = {}
+    if diary.exists():
+        for line in diary.read_text("utf-8").splitlines():
+            entry = json.loads(line)
+            if entry.pop("grammar_text") == grammar:
+                key = Cell(**{name: entry[name] for name in Cell.__dataclass_fields__})
+                done[key] = entry
+    todo_now = [cell for cell in todo if cell not in done]
+    parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for entry in parallel(delayed(measure)(cell) for cell in todo_now):
+        with open(diary, "a", encoding="utf-8") as file:
+            file.write(json.dumps({**entry, "grammar_text": grammar}) + "\n")
+        key = Cell(**{name: entry[name] for name in Cell.__dataclass_fields__})
+        done[key] = entry
+        shown = {name: entry[name] for name in _OUTCOMES}
+        print(f"{len(done)}/{len(todo)}", key, shown, *entry["examples"], flush=True)
+    diary.unlink(missing_ok=True)
+    return [done[cell] for cell in todo]
+
+
+def main() -> None:
+    """Measure, print and store."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("-n", type=int, default=1_000_000, help="strings in all")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    results = _run(cells(options.n, options.seed), options.workers)
+    totals = {name: sum(entry[name] for entry in results) for name in _OUTCOMES}
+    values = {
+        "rdkit_call": "Chem.MolFromSmiles(text), sanitised; radicals by atom, lone metals exempt",
+        "seed": options.seed,
+        "totals": totals,
+        "cells": results,
+    }
+    print(totals)
+    print(record("validity", values))
+
+
+if __name__ == "__main__":
+    main()

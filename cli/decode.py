@@ -1,0 +1,46 @@
+"""``molae decode``: codes to molecules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Device, Model, Output, Quiet, examples
+from .output import say, where
+
+EXAMPLES = examples(
+    "molae decode codes.npy -m my-model -o molecules.smi",
+    "molae decode codes.csv --temperature 0.5 --seed 1 -o -",
+)
+
+
+def decode(
+    source: Annotated[
+        str, typer.Argument(metavar="CODES", help=".npy, .csv or .parquet, one code a row.")
+    ],
+    output: Output = Path("-"),
+    model: Model = None,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="How freely rules are drawn, where a --seed is given.")
+    ] = 1.0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, show_default="greedy", help="Draw each rule instead of the likeliest."
+        ),
+    ] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Turn codes back into molecules, one a line and in the same order."""
+    from molae.runs import Run
+    from molae.workflows.encode import decode_file
+
+    run = Run.load(model, device=device)
+    done = decode_file(run, source, output, seed=seed, temperature=temperature)
+    if not quiet:
+        say(f"{done.written:,} molecules to {where(output)}.")
+    if done.invalid:
+        say(f"{done.invalid:,} codes gave no molecule; their lines are empty.")

@@ -1,0 +1,77 @@
+"""``molae``: all commands together. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import molae
+
+from . import (
+    data,
+    decode,
+    demo,
+    densities,
+    encode,
+    generate,
+    grammar,
+    info,
+    interpolate,
+    neighbors,
+    objectives,
+    prepare,
+    reconstruct,
+    score,
+    train,
+)
+from .errors import Commands
+from .options import examples
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "molae demo",
+        "molae train my.smi -o my-model --time 30m",
+        "molae generate -n 1000 -o new.smi",
+        "molae COMMAND --help",
+    ),
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"molae {molae.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it and end.")
+    ] = False,
+) -> None:
+    """Train autoencoders on molecules and draw new, always valid ones."""
+
+
+for module, command in (
+    (demo, demo.demo),
+    (prepare, prepare.prepare),
+    (train, train.train),
+    (generate, generate.generate),
+    (encode, encode.encode),
+    (decode, decode.decode),
+    (reconstruct, reconstruct.reconstruct),
+    (interpolate, interpolate.interpolate),
+    (neighbors, neighbors.neighbors),
+    (score, score.score),
+    (info, info.info),
+    (objectives, objectives.objectives),
+    (densities, densities.densities),
+):
+    app.command(epilog=module.EXAMPLES)(command)
+app.add_typer(grammar.app, name="grammar")
+app.add_typer(data.app, name="data")

@@ -1,0 +1,67 @@
+"""``molae reconstruct``: how many molecules come back from their codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Column, Device, Model, Workers, examples
+from .output import table
+
+EXAMPLES = examples(
+    "molae reconstruct my.smi -m my-model",
+    "molae reconstruct my.smi --limit 2000 -o misses.csv",
+)
+
+#: Misses that are shown where no file is asked for.
+SHOWN = 10
+
+
+def reconstruct(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help=".smi .csv .tsv .sdf .parquet, or -.")
+    ],
+    model: Model = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default=f"show the first {SHOWN}",
+            help="Write the misses: line, smiles, decoded, similarity.",
+        ),
+    ] = None,
+    column: Column = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, show_default="all", help="Only the first so many.")
+    ] = None,
+    device: Device = "auto",
+    workers: Workers = None,
+) -> None:
+    """Encode molecules and decode them again: the exact-match rate, and the misses."""
+    from molae.runs import Run
+    from molae.workflows.output import open_output
+    from molae.workflows.reconstruct import reconstruct as work
+
+    run = Run.load(model, device=device)
+    done = work(run, source, column=column, limit=limit, workers=workers)
+    head = {"smiles": str, "decoded": str, "similarity": float, "line": int}
+    if output is not None:
+        with open_output(output, head) as out:
+            for miss in done.misses:
+                out.write({name: getattr(miss, name) for name in head})
+    quiet = str(output) == "-"
+    rows = [
+        ("molecules", done.tried),
+        ("exact", done.exact),
+        ("rate", f"{done.rate:.2%}"),
+        ("not encoded", done.rejected),
+    ]
+    table(rows, err=quiet)
+    if output is None and done.misses:
+        typer.echo()
+        shown = [[getattr(miss, name) for name in head] for miss in done.misses[:SHOWN]]
+        table(shown, list(head))

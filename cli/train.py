@@ -1,0 +1,226 @@
+"""``molae train``: a model from files of molecules."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molae.names import DECODERS, GRAMMARS, HEADS, OBJECTIVES, REGULARIZERS
+
+from .errors import UsageError
+from .options import (
+    Column,
+    Config,
+    Device,
+    Quiet,
+    Seed,
+    Workers,
+    duration,
+    examples,
+    known,
+    named,
+)
+from .output import say, silent, table
+
+EXAMPLES = examples(
+    "molae train my.smi -o my-model",
+    "molae train my.smi -o my-model --time 30m",
+    "molae train actives.csv --column Smiles --from my-model -o tuned --epochs 50",
+    "molae train a.smi b.smi -o run --objective vae --beta 0.1 --decoder feedforward",
+    "molae train my.smi -o my-model --resume",
+)
+
+_MODEL, _LENGTH, _MACHINE = "Model", "Length and speed of learning", "Machine"
+
+
+def train(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help=".smi .csv .tsv .sdf .parquet, or -.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="RUN", help="The folder of the model.")
+    ],
+    start_from: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="Fine-tune this run or shipped model."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the training that RUN holds.")
+    ] = False,
+    column: Column = None,
+    validation: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of molecules held out.")
+    ] = 0.02,
+    objective: Annotated[
+        str,
+        typer.Option(
+            callback=known(OBJECTIVES, "objective"),
+            rich_help_panel=_MODEL,
+            help=f"What is minimised: {named(OBJECTIVES)}; see molae objectives.",
+        ),
+    ] = "rae",
+    regularizer: Annotated[
+        str,
+        typer.Option(
+            callback=known(REGULARIZERS, "regulariser"),
+            rich_help_panel=_MODEL,
+            help=f"Of rae: {named(REGULARIZERS)}.",
+        ),
+    ] = "l2",
+    decoder: Annotated[
+        str,
+        typer.Option(
+            callback=known(DECODERS, "decoder"), rich_help_panel=_MODEL, help=f"{named(DECODERS)}."
+        ),
+    ] = "autoregressive",
+    head: Annotated[
+        str | None,
+        typer.Option(
+            callback=known(HEADS, "head"),
+            rich_help_panel=_MODEL,
+            show_default="what the objective needs",
+            help=f"{named(HEADS)}.",
+        ),
+    ] = None,
+    encoder: Annotated[
+        str, typer.Option(rich_help_panel=_MODEL, help="recurrent or convolutional.")
+    ] = "recurrent",
+    latent_dim: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Numbers in a code.")
+    ] = 56,
+    grammar: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=_MODEL, help=f"{named(GRAMMARS)}, or a grammar file of yours (.cfg)."
+        ),
+    ] = "smiles",
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=_MODEL,
+            show_default="from the data",
+            help="Rules in the longest derivation.",
+        ),
+    ] = None,
+    encoder_hidden: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Width of the encoder.")
+    ] = 384,
+    decoder_hidden: Annotated[
+        int | None,
+        typer.Option(
+            min=1, rich_help_panel=_MODEL, show_default="by decoder", help="Width of the decoder."
+        ),
+    ] = None,
+    embedding: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Numbers that stand for a rule.")
+    ] = 128,
+    components: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Gaussians in the density gmm.")
+    ] = 10,
+    beta: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            rich_help_panel=_MODEL,
+            show_default="rae 0.001, vae 1 / latent-dim",
+            help="Weight of the rate (vae) or of the code penalty (rae).",
+        ),
+    ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            rich_help_panel=_MODEL,
+            show_default="0.00001",
+            help="Weight of the regulariser (rae).",
+        ),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            rich_help_panel=_MODEL,
+            show_default="0.05",
+            help="Standard deviation of the noise on codes while training (rae).",
+        ),
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            rich_help_panel=_LENGTH,
+            show_default="20, if nothing else says how long",
+            help="Passes over the data.",
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_LENGTH, metavar="30m", help="90s, 30m, 2h or 1h30m in all."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=_LENGTH, help="Optimisation steps.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=_LENGTH,
+            help="Stop after so many validations that got no better.",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, rich_help_panel=_LENGTH, help="Molecules in a step.")
+    ] = 256,
+    learning_rate: Annotated[
+        float, typer.Option(min=0.0, rich_help_panel=_LENGTH, help="At its highest.")
+    ] = 1e-3,
+    seed: Seed = 0,
+    device: Device = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=_MACHINE, help="auto, fp32 or bf16; auto tries which is faster."
+        ),
+    ] = "auto",
+    workers: Workers = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", rich_help_panel=_MACHINE, help="Write its curves too."),
+    ] = False,
+    config: Config = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model on molecules, or fine-tune one with --from.
+
+    Stop it with Ctrl-C or kill it: the same command with --resume goes on.
+    """
+    seconds = duration(time)
+    _one_length(epochs=epochs, time=seconds, steps=steps)
+    from molae.workflows.info import info
+    from molae.workflows.train import train as work
+
+    run = work(
+        files, output, start_from=start_from, objective=objective, regularizer=regularizer,
+        encoder=encoder, head=head, decoder=decoder, latent_dim=latent_dim, grammar=grammar,
+        max_steps=max_steps, column=column, validation=validation, epochs=epochs,
+        seconds=seconds, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
+        beta=beta, weight=weight, noise=noise, encoder_hidden=encoder_hidden,
+        decoder_hidden=decoder_hidden, embedding=embedding, components=components,
+        patience=patience, seed=seed, device=device, precision=precision, resume=resume,
+        tensorboard=tensorboard, progress=not quiet, workers=workers,
+        command=shlex.join(["molae", *sys.argv[1:]]), say=silent if quiet else say,
+    )  # fmt: skip
+    if not quiet:
+        table(info(run).items())
+        say(f"Try: molae generate -m {shlex.quote(str(output))} -n 20 -o molecules.png")
+
+
+def _one_length(**lengths: float | None) -> None:
+    given = [f"--{name}" for name, value in lengths.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} both say how long; give one of them")

@@ -1,0 +1,199 @@
+"""Codes to and from files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from molae.datasets.files import DataError, replacing
+from molae.datasets.readers import BadLine
+from molae.datasets.writers import open_writer
+from molae.runs.run import Run
+from molae.workflows.output import open_output
+from molae.workflows.reading import Input, worker_count
+
+Floats = NDArray[np.float32]
+
+#: Codes decoded at once.
+CHUNK = 8192
+
+
+@dataclass
+class Encoded:
+    """What ``encode_file`` did: codes written, lines rejected, and why."""
+
+    written: int = 0
+    rejected: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Decoded:
+    """What ``decode_file`` did: molecules written, and codes that gave none."""
+
+    written: int = 0
+    invalid: int = 0
+
+
+def columns(size: int) -> list[str]:
+    """Names of the columns of a code, z1 to zD."""
+    return [f"z{i + 1}" for i in range(size)]
+
+
+def encode_file(
+    run: Run,
+    source: str | Path,
+    target: str | Path,
+    *,
+    column: str | None = None,
+    rejects: str | Path | None = None,
+    workers: int | None = None,
+) -> Encoded:
+    """The codes of the molecules in a file.
+
+    Args:
+        run: The model.
+        source: A molecule file, or ``-``.
+        target: ``.npy`` for an array (n, D) float32 of the molecules that could be encoded, in
+            order; ``.csv`` or ``.parquet`` for their lines, SMILES as given, and z1 to zD.
+        column: SMILES column of a table.
+        rejects: Where to write what could not be encoded.
+        workers: Processes that read molecules.
+
+    Raises:
+        DataError: A file cannot be read or written, or nothing could be encoded.
+    """
+    done = Encoded()
+    count = worker_count(workers)
+    with Input(source, column, rejects, whole_lines=not run.molecules) as given:
+        pieces = _encoded(run, given, count, done)
+        if os.fspath(target).endswith(".npy"):
+            _write_array(target, pieces)
+        else:
+            _write_table(target, pieces, run.size)
+        done.rejected = given.rejected.count
+        done.reasons = dict(given.rejected.reasons.most_common())
+    return done
+
+
+Piece = tuple[list[int], list[str], Floats]
+
+
+def _encoded(run: Run, given: Input, workers: int, done: Encoded) -> Iterator[Piece]:
+    """Lines, texts and codes, some at a time."""
+    for records in given.chunks():
+        encoding = run.codec.parse([record.smiles for record in records], workers=workers)
+        for lost in encoding.rejects:
+            given.refuse(BadLine(records[lost.index].line, lost.text, lost.reason, lost.token))
+        kept = [records[row] for row in encoding.kept]
+        if kept:
+            done.written += len(kept)
+            z = run.codes(encoding.padded()).numpy()
+            yield [record.line for record in kept], [record.smiles for record in kept], z
+    if not done.written:
+        raise DataError(
+            f"{given.reader.name}: none of its {given.rejected.count} lines could be encoded; "
+            "is this the right file and column for this model?"
+        )
+
+
+def _write_array(target: str | Path, pieces: Iterator[Piece]) -> None:
+    z = np.concatenate([piece[2] for piece in pieces])
+    with replacing(target) as part:
+        np.save(part, z)
+
+
+def _write_table(target: str | Path, pieces: Iterator[Piece], size: int) -> None:
+    names = columns(size)
+    types: dict[str, type] = {"line": int, "smiles": str, **dict.fromkeys(names, float)}
+    with open_writer(target, types) as out:
+        for lines, texts, z in pieces:
+            for line, text, row in zip(lines, texts, z.tolist(), strict=True):
+                out.write({"line": line, "smiles": text, **dict(zip(names, row, strict=True))})
+
+
+def read_codes(source: str | Path, size: int) -> Floats:
+    """Codes (n, D) from a file that ``encode_file`` wrote, or one of that shape.
+
+    Tables need columns z1 to zD, or exactly D columns of numbers.
+
+    Raises:
+        DataError: The file cannot be read, or holds no codes of that size.
+    """
+    name = os.fspath(source)
+    if not os.path.isfile(name):
+        raise DataError(f"{name}: there is no such file.")
+    try:
+        z = _array(name) if name.endswith(".npy") else _numbers(name, size)
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name}: cannot be read as codes ({error}).") from error
+    if z.ndim != 2 or z.shape[1] != size:
+        raise DataError(f"{name}: holds an array of shape {z.shape}; expected (n, {size}).")
+    if not np.isfinite(z).all():
+        raise DataError(f"{name}: some codes are not finite numbers.")
+    return z
+
+
+def _array(name: str) -> Floats:
+    return np.asarray(np.load(name, mmap_mode="r", allow_pickle=False), dtype=np.float32)
+
+
+def _numbers(name: str, size: int) -> Floats:
+    import pandas
+
+    table = pandas.read_parquet(name) if name.endswith(".parquet") else pandas.read_csv(name)
+    wanted = columns(size)
+    if not set(wanted) <= set(table.columns):
+        numbers = list(table.select_dtypes("number").columns)
+        if len(numbers) != size:
+            raise DataError(
+                f"{name}: expected the columns z1 to z{size}, or {size} columns of numbers; found "
+                f"{len(numbers)} columns of numbers."
+            )
+        wanted = numbers
+    return np.asarray(table[wanted].to_numpy(), dtype=np.float32)
+
+
+def decode_file(
+    run: Run,
+    source: str | Path,
+    target: str | Path,
+    *,
+    seed: int | None = None,
+    temperature: float = 1.0,
+) -> Decoded:
+    """The molecules of the codes in a file, in order.
+
+    Args:
+        run: The model.
+        source: ``.npy``, ``.csv`` or ``.parquet``.
+        target: Where to write; see ``open_output``. A code that gives no molecule (only where
+            the grammar makes no promise) is left out of pictures and lists, and is an empty cell
+            of a table.
+        seed: Of draws from p(x|z); None takes the most likely rule at every step.
+        temperature: Of the draws.
+
+    Raises:
+        DataError: A file cannot be read or written.
+    """
+    z = torch.from_numpy(read_codes(source, run.size))
+    done = Decoded()
+    table = os.fspath(target).endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet"))
+    with open_output(target, {"smiles": str}) as out:
+        for first in range(0, len(z), CHUNK):
+            part = z[first : first + CHUNK]
+            index = torch.arange(first, first + len(part))
+            for text in run.decode(part, seed=seed, temperature=temperature, index=index):
+                done.invalid += text is None
+                if text is not None or table:
+                    out.write({"smiles": text})
+                    done.written += 1
+    return done

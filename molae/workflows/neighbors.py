@@ -1,0 +1,88 @@
+"""Molecules around a molecule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from molae.chem.fingerprints import morgan, tanimoto
+from molae.densities import StandardNormal
+from molae.runs.run import Run
+
+Row = dict[str, Any]
+
+#: Codes tried at once, and how many at most for each neighbour wanted.
+BATCH, PATIENCE = 512, 50
+
+
+def code_scale(run: Run) -> torch.Tensor:
+    """Standard deviation of the training codes in each dimension, (D,); 1 where unknown."""
+    gaussian = run.densities.get("gaussian")
+    if gaussian is None:
+        return torch.ones(run.size)
+    factor: torch.Tensor = gaussian.state_dict()["scale_tril"]
+    return factor.square().sum(1).sqrt().float()
+
+
+def neighbors(
+    run: Run,
+    smiles: str,
+    n: int = 50,
+    *,
+    radius: float = 0.5,
+    seed: int = 0,
+    temperature: float | None = None,
+) -> list[Row]:
+    """Different molecules decoded from around a molecule's code, the most similar first.
+
+    Args:
+        run: The model.
+        smiles: The molecule.
+        n: How many; there may be fewer if the radius is small.
+        radius: Standard deviation of the normal noise on the code, in units of the standard
+            deviation of the training codes in each dimension.
+        seed: Of the noise.
+        temperature: Of p(x|z); None takes the most likely rule at every step.
+
+    Returns:
+        Rows of ``smiles`` (canonical) and ``similarity`` (Tanimoto, Morgan fingerprints of radius
+        2), without the molecule itself.
+
+    Raises:
+        EncodeError: The molecule cannot be encoded.
+        ValueError: The radius is not above 0, or the run writes no molecules.
+    """
+    if not radius > 0 or n < 1:
+        raise ValueError(f"radius is {radius} and n {n}; expected above 0 and at least 1")
+    if not run.molecules:
+        raise ValueError("this run writes no molecules, and similarity is one of molecules")
+    center = run.encode([smiles])  # (1, D)
+    step = radius * code_scale(run)  # (D,)
+    noise = StandardNormal(run.size)
+    found: dict[str, None] = {}
+    own = run.spelling([smiles])[0]
+    for start in range(0, max(BATCH, PATIENCE * n), BATCH):
+        index = torch.arange(start, start + BATCH)
+        z = center + step * noise.sample_rows(seed, index)
+        texts = run.decode(
+            z,
+            seed=None if temperature is None else seed,
+            temperature=temperature or 1.0,
+            index=index,
+        )
+        found |= dict.fromkeys(text for text in texts if text is not None and text != own)
+        if len(found) >= n:
+            break
+    return _ranked(own or smiles, list(found)[:n])
+
+
+def _ranked(own: str, texts: list[str]) -> list[Row]:
+    if not texts:
+        return []
+    near = tanimoto(morgan([own]), morgan(texts))[0]
+    rows = [
+        {"smiles": text, "similarity": float(value)}
+        for text, value in zip(texts, near, strict=True)
+    ]
+    return sorted(rows, key=lambda row: (-row["similarity"], row["smiles"]))
