@@ -2,10 +2,11 @@
 
     python -m benchmarks.exhaustive --longest 7
 
-The machine (``smiles.cfg``, and a restricted grammar with fused bracket atoms) accepts a string if and only
-if ``Chem.MolFromSmiles`` takes it, sanitised, and no atom has unpaired electrons; what RDKit takes and
-the machine does not falls under an exclusion with a reason, see ``exclusion``. All 11 + 11^2 + ... strings
-go to RDKit, none is left out; the machine is asked for the strings that it accepts, prefix by prefix.
+The machine (``smiles.cfg``, and a restricted grammar with fused bracket atoms) accepts a string
+if and only if ``Chem.MolFromSmiles`` takes it, sanitised, and no atom has unpaired electrons;
+what RDKit takes and the machine does not falls under an exclusion with a reason, see
+``exclusion``. All 11 + 11^2 + ... strings go to RDKit, none is left out; the machine is asked
+for the strings that it accepts, prefix by prefix.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from joblib import Parallel, delayed
@@ -29,8 +31,8 @@ from molae.resources import grammar_text
 
 #: The alphabet of the exhaustive comparison.
 TOKENS = ("C", "N", "O", "=", "#", "(", ")", "1", "2", "[O-]", "[NH+]")
-#: Steps within which every derivation ends: far more than strings of seven tokens need, so that the
-#: budget forbids nothing.
+#: Steps within which every derivation ends: far more than strings of seven tokens need, so that
+#: the budget forbids nothing.
 BUDGET = 64
 #: Prefixes that the machine extends together.
 _ROWS = 20_000
@@ -46,7 +48,7 @@ class Walk:
     """All strings of some tokens that a grammar's machine accepts.
 
     Args:
-        grammar: In the form of ``smiles.cfg``: every rule begins with its only terminal or is empty.
+        grammar: In the form of ``smiles.cfg``: a rule begins with its only terminal or is empty.
         tokens: Strings; each is one terminal or several.
         max_steps: The budget.
     """
@@ -160,16 +162,80 @@ def accepted_by_rdkit(
     return found, counts
 
 
-#: Why the machine refuses what RDKit takes; see ``exclusion``.
-NITROGEN = "RDKit rewrites a neutral five-valent nitrogen into charges; canonical forms have them"
-RING_AFTER_BRANCH = "a ring bond after a branch; OpenSMILES puts ring bonds first"
-TRIPLE_OPENING = "a triple ring bond stated where it opens; canonical forms open later or at both"
+#: Why the machine refuses what RDKit takes, see ``exclusion``. RDKit writes none of these.
+NITROGEN = "five-valent neutral nitrogen: RDKit reads it, but rewrites it into charges"
+TRIPLE_OPENING = "triple ring bond stated where it opens: the machine wants it where it closes"
+LATE_ORDER = "order of a ring bond stated only where it closes, and the opener is in brackets"
 UNEQUAL = "the two ends of a ring bond state different orders"
+AFTER_BRANCH = "ring bond after a branch: OpenSMILES puts ring bonds first"
+
+_ORDERS = {"=": 2, "#": 3}
+
+
+@dataclass
+class _Structure:
+    """Atoms and bonds of a string that RDKit has read."""
+
+    atoms: list[str] = field(default_factory=list)
+    sums: list[int] = field(default_factory=list)
+    reasons: set[str] = field(default_factory=set)
+    open: dict[str, tuple[int, int]] = field(default_factory=dict)
+    branches: list[int] = field(default_factory=list)
+    current: int = -1
+    order: int = 0
+    branched: bool = False
+
+    def take(self, token: str) -> None:
+        """Go on by one token."""
+        if token in _ORDERS:
+            self.order = _ORDERS[token]
+        elif token == "(":
+            self.branches.append(self.current)
+        elif token == ")":
+            self.current, self.branched = self.branches.pop(), True
+        elif token.isdigit():
+            self._ring(token)
+        else:
+            self._atom(token)
+
+    def _atom(self, token: str) -> None:
+        order = max(1, self.order) if self.atoms else 0
+        if self.atoms:
+            self.sums[self.current] += order
+        self.atoms.append(token)
+        self.sums.append(order)
+        self.current, self.order, self.branched = len(self.atoms) - 1, 0, False
+
+    def _ring(self, number: str) -> None:
+        if self.branched:
+            self.reasons.add(AFTER_BRANCH)
+        if number not in self.open:
+            if self.order == 3:
+                self.reasons.add(TRIPLE_OPENING)
+            self.open[number] = self.current, self.order
+        else:
+            opener, stated = self.open.pop(number)
+            if self.order > 1 and not stated and self.atoms[opener].startswith("["):
+                self.reasons.add(LATE_ORDER)
+            if 0 < self.order != stated > 0:
+                self.reasons.add(UNEQUAL)
+            for atom in (opener, self.current):
+                self.sums[atom] += max(1, stated, self.order)
+        self.order = 0
 
 
 def exclusion(smiles: str) -> str | None:
-    """Why the machine refuses a string that RDKit takes, from its structure; None for no reason."""
-    return None
+    """Why the machine refuses a string that RDKit takes, from its structure; None for no reason.
+
+    Args:
+        smiles: A string over ``TOKENS`` that RDKit reads.
+    """
+    structure = _Structure()
+    for token in TOKEN.findall(smiles):
+        structure.take(token)
+    if any(a == "N" and s > 3 for a, s in zip(structure.atoms, structure.sums, strict=True)):
+        structure.reasons.add(NITROGEN)
+    return min(structure.reasons, default=None)
 
 
 def main() -> None:

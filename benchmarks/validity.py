@@ -2,20 +2,28 @@
 
     python -m benchmarks.validity -n 1000000
 
-Strings come from an untrained network, from uniform logits, and from peaked ones (the same for a whole
-string, so that it repeats its favourite rules, or new at every step), at temperatures from 0.1 to 10 and step
-budgets from 10 to 300, with the general and a restricted grammar. Every string, exactly as decoded, goes to
-``Chem.MolFromSmiles`` (sanitised), once; its canonical form (``Chem.MolToSmiles``) goes back to the
-codec, which reads it with RDKit, kekulises and parses it.
+Strings come from an untrained network, from uniform logits, and from peaked ones (the same for
+a whole string, so that it repeats its favourite rules, or new at every step), at temperatures from
+0.1 to 10 and step budgets from 10 to 300, with the general and a restricted grammar. Every string,
+exactly as decoded, goes to ``Chem.MolFromSmiles`` (sanitised), once; its canonical form
+(``Chem.MolToSmiles``) goes back to the codec, which reads it with RDKit, kekulises and parses it.
 
-Each cell (grammar, source, temperature, budget) is written down when it is done; after an interruption
-the same command goes on.
+RDKit is asked in a process of its own: its ring perception may take time and memory without bound
+on lattices of hundreds of small rings. What it has not answered within some seconds is counted as
+``no_answer`` and listed, it is neither accepted nor refused.
+
+Each cell (grammar, source, temperature, budget) is written down when it is done; after an
+interruption the same command goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -50,7 +58,12 @@ _EXAMPLES = (
     "C[Si](C)(C)[N-][Se]C.[Na+].[Cl-]",
     "C1CC2CCC3CC4CCC5CC6CCC7CC8CCC9CC%10CCC1CC%10CC9CC8CC7CC6CC5CC4CC3C2",
 )
-_OUTCOMES = ("strings", "cut_off", "empty", "refused", "with_radicals", "not_parsed_again")
+#: What may become of a string but a molecule whose canonical form is parsed again.
+OUTCOMES = ("cut_off", "empty", "refused", "with_radicals", "no_answer", "not_parsed_again")
+#: Budget with which canonical forms are parsed again; they may be longer than what was drawn.
+AGAIN_STEPS = 1000
+#: Bytes that the process which asks RDKit may take.
+MEMORY = 6 << 30
 
 
 @dataclass(frozen=True)
@@ -116,22 +129,81 @@ def draw(cell: Cell, codec: GrammarCodec) -> Tensor:
     else:
         stepper, peak = FixedLogits(), PEAK if cell.source == "peaked" else 0.0
         codes = peak * torch.randn(cell.n, codec.size, generator=generator)
-    return generate(
-        stepper, codes, codec.constraint, seed=cell.seed, temperature=cell.temperature
-    )
+    return generate(stepper, codes, codec.constraint, seed=cell.seed, temperature=cell.temperature)
 
 
-def judge(text: str | None) -> tuple[str, str]:
-    """What became of a decoded string, and its canonical form if it is a molecule."""
-    if not text:
-        return "cut_off" if text is None else "empty", ""
+def judge(text: str) -> tuple[str, str]:
+    """What RDKit makes of a string: an outcome, and the canonical form of a molecule."""
     mol = Chem.MolFromSmiles(text)
     if mol is None or mol.GetNumAtoms() == 0:
         return "refused", ""
-    return "with_radicals" if radical_atoms(mol) else "molecule", Chem.MolToSmiles(mol)
+    form = Chem.MolToSmiles(mol)
+    if radical_atoms(mol):
+        return "with_radicals", form
+    again = codec_of("general", AGAIN_STEPS).parse([form]).rejects
+    return "not_parsed_again" if again else "molecule", again[0].reason if again else form
 
 
-def measure(cell: Cell) -> dict[str, Any]:
+def serve(limit: float) -> None:
+    """Judge the lines of standard input, one by one; the alarm ends a process that hangs."""
+    torch.set_num_threads(1)
+    codec_of("general", AGAIN_STEPS).parse(["C"])
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    print("ready", flush=True)
+    with rdBase.BlockLogs():
+        for line in sys.stdin:
+            signal.setitimer(signal.ITIMER_REAL, limit)
+            outcome = judge(line.rstrip("\n"))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            print(json.dumps(outcome), flush=True)
+
+
+class Judge:
+    """RDKit in a process of its own, begun anew whenever a string has ended it.
+
+    Args:
+        limit: Seconds for one string.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.process: subprocess.Popen[str] | None = None
+
+    def __call__(self, text: str | None) -> tuple[str, str]:
+        """What became of a decoded string, and its canonical form if it is a molecule."""
+        if not text:
+            return "cut_off" if text is None else "empty", ""
+        process = self.process or self._begin()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(text + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        if answer:
+            outcome, form = json.loads(answer)
+            return outcome, form
+        self.close()
+        return "no_answer", ""
+
+    def _begin(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "benchmarks.validity", "--serve", str(self.limit)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        assert self.process.stdout is not None
+        if self.process.stdout.readline() != "ready\n":
+            raise RuntimeError("the process that asks RDKit did not begin")
+        return self.process
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+def measure(cell: Cell, limit: float) -> dict[str, Any]:
     """Draw the strings of a cell and count what RDKit says."""
     torch.set_num_threads(1)
     codec = codec_of(cell.grammar, cell.budget)
@@ -139,22 +211,22 @@ def measure(cell: Cell) -> dict[str, Any]:
     x = draw(cell, codec)
     seconds = time.perf_counter() - began
     texts = codec.decode(x)
-    with rdBase.BlockLogs():
-        judged = [judge(text) for text in texts]
+    judge_one = Judge(limit)
+    judged = [judge_one(text) for text in texts]
+    judge_one.close()
     counts = Counter(outcome for outcome, _ in judged)
-    forms = sorted({form for _, form in judged if form})
-    rejects = codec_of("general", 1000).parse(forms).rejects
-    bad = [text for text, (outcome, _) in zip(texts, judged, strict=True) if outcome != "molecule"]
+    bad = [(o, t, f) for t, (o, f) in zip(texts, judged, strict=True) if o != "molecule"]
+    lengths = (x >= 0).sum(1)
     return {
         **asdict(cell),
         "strings": len(texts),
-        **{name: counts[name] for name in _OUTCOMES[1:]},
-        "not_parsed_again": len(rejects),
-        "distinct": len(forms),
-        "mean_rules": round(float((x >= 0).sum(1).float().mean()), 2),
-        "longest": int((x >= 0).sum(1).max()),
+        **{name: counts[name] for name in OUTCOMES},
+        "distinct": len({form for outcome, form in judged if outcome == "molecule"}),
+        "mean_rules": round(float(lengths.float().mean()), 2),
+        "longest": int(lengths.max()),
         "seconds_drawing": round(seconds, 2),
-        "examples": bad[:5] + [f"{r.text}: {r.reason}" for r in rejects[:5]],
+        "seconds": round(time.perf_counter() - began, 2),
+        "examples": [list(map(str, entry)) for entry in bad[:3]],
     }
 
 
@@ -171,7 +243,7 @@ def cells(n: int, seed: int) -> list[Cell]:
     return [Cell(*kind, n=each, seed=seed + number) for number, kind in enumerate(kinds)]
 
 
-def _run(todo: list[Cell], workers: int) -> list[dict[str, Any]]:
+def _run(todo: list[Cell], workers: int, limit: float) -> list[dict[str, Any]]:
     """Measure what has not been measured; every result is appended to a file at once."""
     diary = RESULTS / "validity.partial.jsonl"
     grammar = grammar_text("smiles")
@@ -185,13 +257,13 @@ def _run(todo: list[Cell], workers: int) -> list[dict[str, Any]]:
     todo_now = [cell for cell in todo if cell not in done]
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for entry in parallel(delayed(measure)(cell) for cell in todo_now):
+    for entry in parallel(delayed(measure)(cell, limit) for cell in todo_now):
         with open(diary, "a", encoding="utf-8") as file:
             file.write(json.dumps({**entry, "grammar_text": grammar}) + "\n")
         key = Cell(**{name: entry[name] for name in Cell.__dataclass_fields__})
         done[key] = entry
-        shown = {name: entry[name] for name in _OUTCOMES}
-        print(f"{len(done)}/{len(todo)}", key, shown, *entry["examples"], flush=True)
+        shown = {name: entry[name] for name in OUTCOMES if entry[name]}
+        print(f"{len(done)}/{len(todo)}", key, f"{entry['seconds']} s", shown, flush=True)
     diary.unlink(missing_ok=True)
     return [done[cell] for cell in todo]
 
@@ -202,11 +274,18 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=1_000_000, help="strings in all")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=float, default=10, help="seconds for RDKit, each string")
+    parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    results = _run(cells(options.n, options.seed), options.workers)
-    totals = {name: sum(entry[name] for entry in results) for name in _OUTCOMES}
+    if options.serve:
+        serve(options.serve)
+        return
+    results = _run(cells(options.n, options.seed), options.workers, options.limit)
+    names = ("strings", *OUTCOMES, "distinct")
+    totals = {name: sum(entry[name] for entry in results) for name in names}
     values = {
         "rdkit_call": "Chem.MolFromSmiles(text), sanitised; radicals by atom, lone metals exempt",
+        "seconds_allowed": options.limit,
         "seed": options.seed,
         "totals": totals,
         "cells": results,
@@ -216,4 +295,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # Under its own name, which worker processes know.
+    from benchmarks import validity
+
+    validity.main()

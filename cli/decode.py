@@ -34,7 +34,7 @@ def decode(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Turn codes back into molecules, one a line and in the same order."""
+    """Turn codes back into molecules, in the same order."""
     from molae.runs import Run
     from molae.workflows.encode import decode_file
 
@@ -43,4 +43,4 @@ def decode(
     if not quiet:
         say(f"{done.written:,} molecules to {where(output)}.")
     if done.invalid:
-        say(f"{done.invalid:,} codes gave no molecule; their lines are empty.")
+        say(f"{done.invalid:,} codes gave no molecule.")

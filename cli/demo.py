@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .errors import Stopped
 from .options import Device, Quiet, Seed, Workers, duration, examples
 from .output import say, silent, table
 
@@ -26,11 +27,14 @@ def demo(
 ) -> None:
     """Train on the shipped molecules for some minutes, draw new ones, make a picture."""
     seconds = duration(time)
+    from molae.training import TrainingInterrupted
     from molae.workflows.demo import demo as work
 
-    done = work(
-        output, seconds=seconds or 0.0, n=number, seed=seed, device=device,
-        progress=not quiet, workers=workers, say=silent if quiet else say,
-    )  # fmt: skip
-    table(done.rows)
-    table([("files", ", ".join(map(str, done.files)))])
+    try:
+        done = work(
+            output, seconds=seconds or 0.0, n=number, seed=seed, device=device,
+            progress=not quiet, workers=workers, say=silent if quiet else say,
+        )  # fmt: skip
+    except (KeyboardInterrupt, TrainingInterrupted) as error:
+        raise Stopped("The demo begins anew when it is run again.") from error
+    table([*done.rows, ("files", ", ".join(map(str, done.files)))])

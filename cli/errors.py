@@ -7,7 +7,6 @@ shown only where ``MOLAE_TRACEBACK`` is set to something other than 0.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -23,6 +22,10 @@ from typer.core import TyperGroup
 UsageError, ParserError = cast("Any", typer.BadParameter.__mro__[1:3])
 
 USAGE, FAILURE, INTERRUPTED, PIPE = 2, 1, 130, 141
+
+
+class Stopped(Exception):
+    """Ctrl-C where there is something to say about how to go on; the message says it."""
 
 
 class Ended(Exception):
@@ -44,7 +47,7 @@ class Commands(TyperGroup):
             if os.environ.get("MOLAE_TRACEBACK", "0") not in ("", "0"):
                 raise
             cause = error.__cause__ if isinstance(error, Ended) else None
-            status = explain(cause or error, words)
+            status = explain(cause or error)
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
@@ -67,20 +70,16 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def explain(error: BaseException, words: Sequence[str]) -> int:
-    """Print what an exception means and return the status to end with.
-
-    Args:
-        error: What was raised.
-        words: The command line, without the program.
-    """
+def explain(error: BaseException) -> int:
+    """Print what an exception means and return the status to end with."""
     if isinstance(error, BrokenPipeError):
         _drop_output()
         return PIPE
     if isinstance(error, ParserError):
         return _usage(error)
-    if _is_interrupt(error):
-        _tell(f"Stopped. {_how_to_go_on(error, words)}")
+    if isinstance(error, (KeyboardInterrupt, Stopped)):
+        text = str(error) or "Nothing unfinished is left under the final name of any output."
+        _tell(f"Stopped. {text}")
         return INTERRUPTED
     _tell(f"Error: {_sentence(error)}")
     if isinstance(error, OSError):
@@ -98,22 +97,6 @@ def _usage(error: Any) -> int:
     if context is not None:
         _tell(f"Try: {context.command_path} --help")
     return USAGE
-
-
-def _is_interrupt(error: BaseException) -> bool:
-    # The loop's own class is known by name: importing it would import torch.
-    return isinstance(error, (KeyboardInterrupt, typer.Abort)) or (
-        type(error).__name__ == "TrainingInterrupted"
-    )
-
-
-def _how_to_go_on(error: BaseException, words: Sequence[str]) -> str:
-    if type(error).__name__ == "TrainingInterrupted":
-        if words[:1] != ["train"]:
-            return str(error)
-        again = [*words] if "--resume" in words else [*words, "--resume"]
-        return f"The training is saved; go on with: molae {shlex.join(again)}"
-    return "Nothing unfinished is left under the final name; run the command again."
 
 
 def _sentence(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,7 +110,7 @@ def _shown(drawn: Generation, number: int, quiet: bool) -> Iterator[dict[str, An
             update(drawn.counts.written)
 
 
-def _legend(row: dict[str, Any]) -> str:
+def _legend(row: Mapping[str, Any]) -> str:
     """What stands under a drawn molecule: its properties, if any were asked for."""
     return "  ".join(f"{k} {v:.3g}" for k, v in row.items() if isinstance(v, (int, float)))
 

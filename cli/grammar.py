@@ -50,15 +50,12 @@ def sample(
     grammar: Grammar,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many.")] = 10,
     max_steps: Annotated[int, typer.Option(min=1, help="Rules in the longest derivation.")] = 100,
-    temperature: Annotated[
-        float, typer.Option(min=0.0, help="Of the random preferences among the legal rules.")
-    ] = 1.0,
     seed: Seed = 0,
 ) -> None:
     """Draw texts with random legal rules, without any model."""
     from molae.workflows.grammar import sample as work
 
-    texts = work(grammar, number, seed=seed, max_steps=max_steps, temperature=temperature)
+    texts = work(grammar, number, seed=seed, max_steps=max_steps)
     whole = [text for text in texts if text is not None]
     for text in whole:
         typer.echo(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,5 +41,5 @@ def interpolate(
             out.write(row)
 
 
-def _legend(row: dict[str, Any]) -> str:
+def _legend(row: Mapping[str, Any]) -> str:
     return f"{row['t']:.2f}"

@@ -29,6 +29,7 @@ from .errors import Commands
 from .options import examples
 
 app = typer.Typer(
+    name="molae",
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,8 +41,8 @@ def neighbors(
         for row in rows:
             out.write(row)
     if len(rows) < number:
-        say(f"Only {len(rows)} different molecules were found: a larger --radius gives more.")
+        say(f"Only {len(rows)} of {number} were found: a larger --radius gives more.")
 
 
-def _legend(row: dict[str, Any]) -> str:
+def _legend(row: Mapping[str, Any]) -> str:
     return f"{row['similarity']:.2f}"

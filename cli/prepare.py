@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import Column, Config, Output, Quiet, Rejects, Workers, examples, split
 from .output import table, where
+
+if TYPE_CHECKING:
+    from molae.workflows.prepare import Prepared
 
 EXAMPLES = examples(
     "molae prepare library.csv.gz -o clean.smi",
@@ -58,8 +61,14 @@ def prepare(
         elements=split([elements]) if elements else None, unique=unique, column=column,
         rejects=rejects, workers=workers, progress=not quiet,
     )  # fmt: skip
-    if quiet:
-        return
+    if not quiet:
+        _report(done, output)
+    if not done.written:
+        raise typer.Exit(1)
+
+
+def _report(done: Prepared, output: Path) -> None:
+    """What became of the molecules."""
     rows: list[tuple[str, int]] = [
         ("read", done.read),
         (f"written to {where(output)}", done.written),

@@ -39,7 +39,9 @@ def score(
         source, output, property or DEFAULT, column=column, rejects=rejects, workers=workers,
         progress=not quiet,
     )  # fmt: skip
-    if quiet:
-        return
-    table(done.means.items(), ("property", "mean"), err=str(output) == "-")
-    say(f"{done.written:,} molecules to {where(output)}, {done.rejected:,} could not be read.")
+    if done.written and not quiet:
+        table(done.means.items(), ("property", "mean"), err=str(output) == "-")
+    if not quiet:
+        say(f"{done.written:,} molecules to {where(output)}, {done.rejected:,} could not be read.")
+    if not done.written:
+        raise typer.Exit(1)

@@ -11,7 +11,7 @@ import typer
 
 from molae.names import DECODERS, GRAMMARS, HEADS, OBJECTIVES, REGULARIZERS
 
-from .errors import UsageError
+from .errors import Stopped, UsageError
 from .options import (
     Column,
     Config,
@@ -201,23 +201,37 @@ def train(
     """
     seconds = duration(time)
     _one_length(epochs=epochs, time=seconds, steps=steps)
+    from molae.training import TrainingInterrupted
     from molae.workflows.info import info
     from molae.workflows.train import train as work
 
-    run = work(
-        files, output, start_from=start_from, objective=objective, regularizer=regularizer,
-        encoder=encoder, head=head, decoder=decoder, latent_dim=latent_dim, grammar=grammar,
-        max_steps=max_steps, column=column, validation=validation, epochs=epochs,
-        seconds=seconds, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
-        beta=beta, weight=weight, noise=noise, encoder_hidden=encoder_hidden,
-        decoder_hidden=decoder_hidden, embedding=embedding, components=components,
-        patience=patience, seed=seed, device=device, precision=precision, resume=resume,
-        tensorboard=tensorboard, progress=not quiet, workers=workers,
-        command=shlex.join(["molae", *sys.argv[1:]]), say=silent if quiet else say,
-    )  # fmt: skip
+    try:
+        run = work(
+            files, output, start_from=start_from, objective=objective, regularizer=regularizer,
+            encoder=encoder, head=head, decoder=decoder, latent_dim=latent_dim, grammar=grammar,
+            max_steps=max_steps, column=column, validation=validation, epochs=epochs,
+            seconds=seconds, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
+            beta=beta, weight=weight, noise=noise, encoder_hidden=encoder_hidden,
+            decoder_hidden=decoder_hidden, embedding=embedding, components=components,
+            patience=patience, seed=seed, device=device, precision=precision, resume=resume,
+            tensorboard=tensorboard, progress=not quiet, workers=workers,
+            command=shlex.join(["molae", *sys.argv[1:]]), say=silent if quiet else say,
+        )  # fmt: skip
+    except (KeyboardInterrupt, TrainingInterrupted) as error:
+        raise Stopped(_how_to_go_on(output)) from error
     if not quiet:
         table(info(run).items())
         say(f"Try: molae generate -m {shlex.quote(str(output))} -n 20 -o molecules.png")
+
+
+def _how_to_go_on(output: Path) -> str:
+    """What to type after Ctrl-C."""
+    if (output / "card.json").is_file():
+        return f"The training was done already, and {output} can be used."
+    if not (output / "config.json").is_file():
+        return "Nothing was begun yet; run the same command again."
+    words = sys.argv[1:] if "--resume" in sys.argv else [*sys.argv[1:], "--resume"]
+    return f"The training is saved; go on with: molae {shlex.join(words)}"
 
 
 def _one_length(**lengths: float | None) -> None:

@@ -1,9 +1,10 @@
 """Random choices that depend on (seed, item, step) and on nothing else.
 
-A counter-based generator (SplitMix64's mixing function, Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195)
-turns the three numbers into a uniform one, so a molecule comes out the same whatever the batch size, the
-order and the number of workers. A rule is then picked by inverting the cumulative distribution, with one
-uniform number a row instead of one Gumbel number an entry.
+A counter-based generator (SplitMix64's mixing function, Steele, Lea and Flood 2014,
+doi:10.1145/2660193.2660195) turns the three numbers into a uniform one, so a molecule comes out
+the same whatever the batch size, the order and the number of workers. A rule is then picked by
+inverting the cumulative distribution, with one uniform number a row instead of one Gumbel number
+an entry.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ def uniforms(seed: int, index: Tensor, step: Tensor) -> Tensor:
         step: Number of the draw within the item, int64, broadcast against ``index``.
 
     Returns:
-        float32, the broadcast shape; multiples of 2**-23, shifted by half of that: with one bit more,
-        the largest would round up to 1.
+        float32, the broadcast shape: multiples of 2**-23, shifted by half of that. With one bit
+        more, the largest would round up to 1.
     """
-    key = (seed * -7046029254386353131 + 0x5851F42D4C957F2D) & (2**64 - 1)
+    key = (seed * _GOLDEN + 0x5851F42D4C957F2D) & (2**64 - 1)
     key = key - 2**64 if key >= 2**63 else key
     x = _mix(_mix(index * _GOLDEN + key) + step * _GOLDEN)
     return (_shift(x, 41).to(torch.float32) + 0.5) * 2.0**-23
@@ -52,7 +53,9 @@ def draw(logits: Tensor, allowed: Tensor, u: Tensor, temperature: float = 1.0) -
     """One legal entry a row, with probability proportional to exp(logits / temperature).
 
     Args:
-        logits: (n, V) float. allowed: (n, V) bool. u: (n,) uniform numbers in (0, 1).
+        logits: (n, V) float.
+        allowed: (n, V) bool.
+        u: (n,) uniform numbers in (0, 1).
         temperature: Above 0; 1 leaves the distribution as it is.
 
     Returns:

@@ -56,7 +56,8 @@ class Terms:
     """The parts of a loss, by name, in nats.
 
     A part is per example, (B,), or of the whole batch, (). The loss is the weighted mean of the
-    sum of the first plus the sum of the second. ``logged`` holds numbers that are shown, not minimised.
+    sum of the first plus the sum of the second. ``logged`` holds numbers that are shown, not
+    minimised.
     """
 
     parts: dict[str, Tensor]
@@ -83,7 +84,8 @@ class Player:
         name: Shown in logs and used as a key in checkpoints.
         parameters: What this player, and nobody else, changes.
         terms: ``terms(model, batch, step) -> Terms`` to be lowered by this player.
-        optimizer: ``optimizer(parameters, learning_rate) -> torch.optim.Optimizer``; None for Adam.
+        optimizer: ``optimizer(parameters, learning_rate) -> torch.optim.Optimizer``; None for
+            Adam.
         every: Moves at steps that are multiples of this number.
     """
 
@@ -112,7 +114,10 @@ class Constraint(Protocol[State]):
         """Legal entries now: (n, V) bool. A finished row has none."""
 
     def advance(self, state: State, rule: Tensor) -> State:
-        """The states after taking ``rule`` (n,) int64; rows with ``PAD`` stay. May work in place."""
+        """The states after taking ``rule`` (n,) int64; rows with ``PAD`` stay.
+
+        May work in place: the state given must not be used again.
+        """
 
     def finished(self, state: State) -> Tensor:
         """Which rows have ended, (n,) bool."""
@@ -155,5 +160,7 @@ class Likelihood(Protocol):
     def mode(self) -> Tensor:
         """The most likely x, greedily for sequences; shape of x."""
 
-    def sample(self, seed: int = 0, index: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(
+        self, seed: int = 0, index: Tensor | None = None, temperature: float = 1.0
+    ) -> Tensor:
         """Draw x. Draws depend on (seed, index of the row, step) only, never on the batch size."""

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # names, `python -m molae`) may reach for everything, and nothing but that is allowed to.
 ROWS = {
     **dict.fromkeys(("names", "resources", "types"), 0),
-    **dict.fromkeys(("grammar", "chem", "characters", "distributions", "draws"), 1),
+    **dict.fromkeys(("grammar", "chem", "distributions", "draws"), 1),
     **dict.fromkeys(("codecs", "densities", "nn"), 2),
     **dict.fromkeys(("datasets", "models"), 3),
     **dict.fromkeys(("objectives", "oracles", "optimize", "metrics"), 4),

@@ -1,6 +1,6 @@
 """How many bonds an atom may carry, asked of RDKit, not typed from memory.
 
-The grammar machine (which never imports RDKit) reads the table that ``python -m molae.chem.valence``
+The grammar machine never imports RDKit. It reads the table that ``python -m molae.chem.valence``
 writes to ``grammars/valence.json``. A *capacity* is the set of sums of bond orders, at most
 ``MAX_TOTAL``, with which an atom of given element, explicit hydrogens and charge passes
 ``Chem.MolFromSmiles`` (sanitised) and carries no radical electron.
@@ -23,8 +23,8 @@ HYDROGENS = range(0, 7)
 ORGANIC = ("B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I")
 #: Hydrogens that a metal may carry here; RDKit would take any number.
 METAL_HYDROGENS = 4
-#: Bonds and explicit hydrogens of a non-metal, and its charge, go no further than this: RDKit knows
-#: no valence for some absurd ions and lets them carry anything ([C+3] carries 1, 7 or 8).
+#: Bonds and explicit hydrogens of a non-metal, and its charge, go no further than this: RDKit
+#: knows no valence for some absurd ions and lets them carry anything ([C+3] carries 1, 7 or 8).
 NONMETAL_TOTAL = 6
 NONMETAL_CHARGE = 4
 
@@ -65,7 +65,7 @@ def _holds(atom: str, total: int, metal: bool = False) -> bool:
 
 
 def _turns_dative(atom: str, total: int) -> bool:
-    """Whether RDKit makes a bond to a metal dative and leaves a radical, as of [S-] with three bonds."""
+    """Whether RDKit makes a bond to a metal dative and leaves a radical: [S-] with three bonds."""
     mol = Chem.MolFromSmiles(f"{atom}([Fe])" + "(C)" * (total - 1))
     return atom != "[H]" and (mol is None or mol.GetAtomWithIdx(0).GetNumRadicalElectrons() > 0)
 
@@ -90,8 +90,11 @@ def capacity(symbol: str, hydrogens: int, charge: int) -> list[int]:
 
 
 def _plausible(sums: list[int]) -> list[int]:
-    """Sums up to the first wide gap: RDKit counts some ions as short of a full shell and offers six to
-    eight bonds beside the usual one or two ([Mg]: 2, 6, 7, 8; [P+3]: 2, 6)."""
+    """Sums up to the first wide gap.
+
+    RDKit counts some ions as short of a full shell and offers six to eight bonds beside the usual
+    one or two ([Mg]: 2, 6, 7, 8; [P+3]: 2, 6).
+    """
     kept = [total for total in sums[:1] if total <= 4]
     for total in sums[1:]:
         if not kept or total - kept[-1] > 2:

@@ -1,9 +1,23 @@
-"""The table ``cost[key, rule]`` of SMILES attributes: legality, valence and the step budget in one row.
+"""The table ``cost[key, rule]`` of SMILES attributes: valence, ring bonds and budget in one row.
 
-A key is a mixed-radix number, see ``AttributeTable.tail_key`` and ``bracket_key``. For every key the
-table holds what each rule adds to a tight upper bound of the steps still needed, beyond what the
-context-free rules add; ``FORBIDDEN`` where valence or open ring bonds exclude the rule. ``base[key]`` is
-what a position itself owes (after "=", say, the cheapest atom that can take the bond).
+For every key the table holds what each rule adds to a tight upper bound of the steps still needed,
+beyond what the context-free rules add; ``FORBIDDEN`` where valence or open ring bonds exclude the
+rule. ``base[key]`` is what a position itself owes (after "=", say, the cheapest atom that can take
+the bond).
+
+A key is a mixed-radix number, which ``Attributes._refresh`` in ``attributes.py`` computes from the
+state of a molecule. Outside brackets its digits are, from the most significant one:
+
+* the residue of the current atom, as its place in ``residue_id``;
+* the pending bond order, of ``ORDERS``: 0 if none was written;
+* the open ring bonds, of ``RINGS``: 0 none, 1 all opened at other atoms, 2 all opened at this
+  atom, 3 some at either; 4 to 6 are 1 to 3 while no other may be opened;
+* whether a branch point behind has free valence, of ``BEHIND``;
+* the position, of ``POSITIONS``: ``RING_OR_NEXT`` to ``DECADE``.
+
+From ``first_bracket_key`` on a key is inside brackets. Its digits are the state of the bracket
+automaton, the order of the bond that leads to the atom (of 4), and whether the atom must keep a
+free valence (of 2): ring bonds are open and nothing behind has one.
 """
 
 from __future__ import annotations
@@ -32,9 +46,7 @@ from molae.grammar.smiles import (
     Token,
 )
 
-#: Radices of a key outside brackets: pending order, open rings (none; opened elsewhere, here, both; the
-#: same three when no slot is free), free valence at a branch point behind (no, yes), position (RING_OR_NEXT
-#: to DECADE).
+#: Radices of a key outside brackets, see above.
 ORDERS, RINGS, BEHIND, POSITIONS = 4, 7, 2, 5
 
 
@@ -43,16 +55,19 @@ class AttributeTable:
     """Look-up tables of one grammar. V rules, R residues, S bracket states, N keys.
 
     Attributes:
-        cost: (N, V) int8; base: (N,) int64; residue_id: (512,) int64.
+        cost: What each rule adds at each key, (N, V) int8.
+        base: What the position of each key owes, (N,) int64.
+        residue_id: Digit of every residue in a key, (512,) int64.
         first_bracket_key: Keys from here on are inside brackets.
-        capacity: Residue of the atom that a rule's token writes, (V + 1,) int64; the last row of this
-            and of all arrays by rule stands for "no rule".
+        capacity: Residue of the atom that a rule's token writes, (V + 1,) int64; the last row of
+            this and of all arrays by rule stands for "no rule".
         order, number, tens, digit: As in ``Token``, (V + 1,) int64.
         mark: 0 none, 1 "[", 2 "]", 3 "(", 4 ")", 5 ".", 6 end; (V + 1,) int64.
-        bracket_step: Next bracket state, (S, V + 1) int64; bracket_capacity: (S,) int64.
+        bracket_step: Next bracket state, (S, V + 1) int64.
+        bracket_capacity: Residue of the atom if the bracket ends there, (S,) int64.
         free, fill: Largest and cheapest member of every residue, (512,) int64.
         numbers: How many ring-bond numbers the grammar can write.
-        spelled: (V + 1,) bool, rules that write one digit of a number that is spelt digit by digit.
+        spelled: Rules that write one digit of a number spelt digit by digit, (V + 1,) bool.
     """
 
     cost: NDArray[np.int8]
@@ -84,7 +99,7 @@ def build(grammar: Grammar) -> AttributeTable:
 
 
 class _Builder:
-    """Fills the table column by column; every array below has one entry per key outside brackets."""
+    """Fills the table column by column; its arrays have one entry per key outside brackets."""
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
@@ -95,12 +110,12 @@ class _Builder:
         self.closing = self.brackets.closing()
         self.residues = self._residues()
         shape = (len(self.residues), ORDERS, RINGS, BEHIND, POSITIONS)
-        index, pending, rings, behind, self.position = (
-            axis.ravel() for axis in np.indices(shape)
-        )
+        index, pending, rings, behind, self.position = (axis.ravel() for axis in np.indices(shape))
         self.residue = self.residues[index]
         self.order = np.maximum(pending, 1)
         self.pending = pending
+        self.tail = (self.position == RING_OR_NEXT) | (self.position == AFTER_BRANCH)
+        self.leave = self.tail & (pending == 0) & ((self.residue & 1) > 0)
         self.open, self.full, self.behind = rings > 0, rings > 3, behind
         self.others, self.own = (rings % 3 == 1) | (rings % 3 == 0) & (rings > 0), rings % 3 != 1
         self.own = self.own & (rings > 0)
@@ -115,26 +130,25 @@ class _Builder:
                 bits >>= 1
         return np.array(sorted(seen), dtype=np.int64)
 
-    def atom(self, left: Ints | None, capacity: Ints | int) -> Ints:
-        """Cost of bonding a whole atom here, or with ``left`` = None of opening a bracket.
+    def atom(self, capacity: int | None) -> Ints:
+        """Cost of bonding a whole atom here; None for a bracket, whose capacity is not known yet.
 
         The reserve rule: while rings are open, some atom on the path keeps a free valence.
         """
-        chain = (self.position == RING_OR_NEXT) | (self.position == AFTER_BRANCH)
         branch, start = self.position == BRANCH, self.position == START
         order = np.where(start, 0, self.order)
         parent = self.residue >> order
-        may = np.where(chain, (parent & 1) > 0, np.where(branch, parent > 0, start))
+        may = np.where(self.tail, (parent & 1) > 0, np.where(branch, parent > 0, start))
         behind = self.behind + np.where(branch, FREE[parent], 0)
-        owed = np.where(chain, 0, np.where(branch, FILL[parent], 0))
+        owed = np.where(self.tail, 0, np.where(branch, FILL[parent], 0))
         owed = owed - np.where(start, 0, FILL[self.residue])
         needs = self.open & (behind == 0)
-        if left is None:  # a bracket: the cheapest of its completions
+        if capacity is None:  # the cheapest of the completions of the bracket
             new = self.closing[0, order, needs.astype(np.int64)]
             may = may & (new < FORBIDDEN)
             new = new + np.where(self.open, WAIT, 0)
         else:
-            rest = np.asarray(capacity) >> order
+            rest: Ints = np.asarray(capacity, dtype=np.int64) >> order
             may = may & (rest > 0) & (FREE[rest] >= needs)
             new = FILL[rest] + self.surcharge(rest)
         return np.where(may, owed + new, FORBIDDEN)
@@ -142,7 +156,8 @@ class _Builder:
     def surcharge(self, rest: Ints) -> Ints:
         """What open rings need beyond two steps each, after a fresh atom with residue ``rest``."""
         at_once = self.others & (FREE[rest] >= 3) & (rest & 2 > 0) & (rest & 1 > 0)
-        return np.where(self.open, np.where(at_once, NOW, np.where(lengthens(rest), NEXT, WAIT)), 0)
+        price = np.where(at_once, NOW, np.where(lengthens(rest), NEXT, WAIT))
+        return np.where(self.open, price, 0)
 
     def opening(self, ten: bool) -> Ints:
         """Cost of opening a ring bond here."""
@@ -162,11 +177,11 @@ class _Builder:
     def bases(self) -> Ints:
         """What a position owes: after a bond or "(" the cheapest continuation, after "%1" a ring.
 
-        It includes the surcharge of open rings, which such a position therefore does not owe itself.
+        It includes the surcharge of open rings, so such a position does not owe that as well.
         """
         whole = [t.capacity for t in self.tokens if t.capacity]
-        atoms = [self.atom(self.residue, c) for c in sorted(set(whole))]
-        cheapest = np.min([*atoms, self.atom(None, 0)], axis=0)
+        atoms = [self.atom(c) for c in sorted(set(whole))]
+        cheapest = np.min([*atoms, self.atom(None)], axis=0)
         rings = self.opening(False) if any(t.number for t in self.tokens) else cheapest
         waits = (self.pending > 0) | (self.position == BRANCH)
         base = np.where(waits, np.minimum(cheapest, rings), 0)
@@ -180,36 +195,42 @@ class _Builder:
 
     def column(self, token: Token, base: Ints) -> Ints:
         """The whole column of one rule, before ``base`` is taken off."""
-        tail = (self.position == RING_OR_NEXT) | (self.position == AFTER_BRANCH)
-        plain = self.pending == 0
-        leave = tail & plain & ((self.residue & 1) > 0)
         if token.capacity:
-            return self.atom(self.residue, token.capacity)
+            return self.atom(token.capacity)
         if token.order:
-            may = plain & (tail | (self.position == BRANCH))
+            may = (self.pending == 0) & (self.tail | (self.position == BRANCH))
             return np.where(may, self.moved(base, 1, token.order), FORBIDDEN)
         if token.tens:
             opening = self.moved(base, 4, DECADE)
             return np.where(self.opening(True) < FORBIDDEN, opening, FORBIDDEN)
-        if token.digit >= 0 or token.number:
-            ring = self.opening(token.number > 9) if token.number else np.full_like(base, FORBIDDEN)
-            decade = (self.position == DECADE) & (token.digit >= 0)
-            inside = self.moved(self.opening(True), 4, RING_OR_NEXT)
-            return np.where(decade, inside, ring)
-        if token.mark == "[":
-            return self.atom(None, 0)
-        if token.mark == "(":
-            may = tail & plain & (self.residue > 1)
+        if token.number or token.digit >= 0:
+            return self.number(token)
+        return self.mark(token.mark, base)
+
+    def number(self, token: Token) -> Ints:
+        """The column of a ring-bond number, which may also be read as the second digit of one."""
+        forbidden = np.full(len(self.keys), FORBIDDEN)
+        ring = self.opening(token.number > 9) if token.number else forbidden
+        decade = (self.position == DECADE) & (token.digit >= 0)
+        second = self.moved(self.opening(True), 4, RING_OR_NEXT)
+        return np.where(decade, second, ring)
+
+    def mark(self, mark: str, base: Ints) -> Ints:
+        """The column of a bracket, a branch, a dot or the end."""
+        if mark == "[":
+            return self.atom(None)
+        if mark == "(":
+            may = self.tail & (self.pending == 0) & (self.residue > 1)
             return np.where(may, self.moved(base, 4, BRANCH), FORBIDDEN)
-        if token.mark == ")":
+        if mark == ")":
             back = np.where(self.open, WAIT, 0)
-            return np.where(leave & (~self.open | (self.behind > 0)), back, FORBIDDEN)
-        if token.mark in (".", "end"):
-            return np.where(leave & ~self.open, 0, FORBIDDEN)
-        return np.full_like(base, FORBIDDEN)
+            return np.where(self.leave & (~self.open | (self.behind > 0)), back, FORBIDDEN)
+        if mark in (".", "end"):
+            return np.where(self.leave & ~self.open, 0, FORBIDDEN)
+        return np.full(len(self.keys), FORBIDDEN)
 
     def inside(self) -> tuple[NDArray[np.int8], Ints]:
-        """Rows and bases of the keys inside brackets: (states * 4 * 2, V) and (states * 4 * 2,)."""
+        """Rows and bases of the keys inside brackets: (S * 4 * 2, V) and (S * 4 * 2,)."""
         states = len(self.brackets.capacity)
         base = self.closing.reshape(states * 8)
         cost = np.full((states * 8, len(self.tokens)), FORBIDDEN, dtype=np.int64)
@@ -227,18 +248,18 @@ class _Builder:
         return _relative(cost, base), np.where(base >= FORBIDDEN, 0, base)
 
     def table(self) -> AttributeTable:
+        """All columns and all look-ups by rule, put together."""
         base = self.bases()
-        tail = np.stack([self.column(token, base) for token in self.tokens], axis=1)
+        outside = np.stack([self.column(token, base) for token in self.tokens], axis=1)
         inside, inside_base = self.inside()
         none = Token()
         rows = [*self.tokens, none]
         ids = np.zeros(RESIDUES, dtype=np.int64)
         ids[self.residues] = np.arange(len(self.residues))
-        step = np.concatenate(
-            [self.brackets.step[:, self.terminal], np.full((len(self.brackets.capacity), 1), -1)], 1
-        )
+        nowhere = np.full((len(self.brackets.capacity), 1), -1)
+        step = np.concatenate([self.brackets.step[:, self.terminal], nowhere], 1)
         return AttributeTable(
-            cost=np.concatenate([_relative(tail, base), inside]),
+            cost=np.concatenate([_relative(outside, base), inside]),
             base=np.concatenate([np.where(base >= FORBIDDEN, 0, base), inside_base]),
             residue_id=ids,
             first_bracket_key=len(self.keys),
@@ -257,7 +278,7 @@ class _Builder:
         )
 
     def _spelled(self) -> list[bool]:
-        """A non-terminal that can write "0" writes digits, not ring-bond numbers, which begin at 1."""
+        """Rules of non-terminals that can write "0", so digits: ring-bond numbers begin at 1."""
         rules = self.grammar.rules
         zero = {r.lhs for r, t in zip(rules, self.tokens, strict=True) if t.digit == 0}
         return [r.lhs in zero and t.digit >= 0 for r, t in zip(rules, self.tokens, strict=True)]
@@ -271,7 +292,8 @@ class _Builder:
 
 def lengthens(rest: Ints) -> NDArray[np.bool_]:
     """Residues that take a plain "C", or whose filling is paid for already and ends in one."""
-    return (rest & 2 > 0) | ((rest & 1) == 0) & (rest > 0)
+    longer: NDArray[np.bool_] = (rest & 2 > 0) | ((rest & 1) == 0) & (rest > 0)
+    return longer
 
 
 def _relative(cost: Ints, base: Ints) -> NDArray[np.int8]:

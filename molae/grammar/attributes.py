@@ -1,25 +1,25 @@
-"""Free valence and open ring bonds of many molecules at once, one tensor operation for all of them.
+"""Free valence and open ring bonds of many molecules at once, one tensor operation for all.
 
-The state of a batch is a set of tensors with one row per molecule. Atoms are numbered as they are
-written; ``residue`` (see ``smiles.py``) says what an atom may still take, for the current atom and, in
-``atoms``, for all before it. Open ring bonds stand in ``slots``. When a ring closes at the current atom,
-its possible partners are the openers in the slots, and the forbidden ones are itself, its parent and the
-partners already closed here: flags in ``slot_blocked``, so no adjacency matrix is needed, because ring
-bonds come before branches (the atom has no other neighbour yet).
+The state of a batch (``AttributeState``) has one row per molecule. Atoms are numbered as they are
+written; ``residue`` (see ``smiles.py``) says what an atom may still take, for the current atom
+and, in ``atoms``, for all before it. Open ring bonds stand in slots (``slot_atom`` and so on).
+When a ring closes at the current atom, its possible partners are the openers in the slots, and the
+forbidden ones are itself, its parent and the partners already closed here: flags in
+``slot_blocked``, so no adjacency matrix is needed, because ring bonds come before branches (the
+atom has no other neighbour yet).
 
-Reserve rule: while ring bonds are open, some atom on the path (the current one, or a branch point to
-return to) keeps a free valence, so that there is always an atom to close them at.
+Reserve rule: while ring bonds are open, some atom on the path (the current one, or a branch point
+to return to) keeps a free valence, so that there is always an atom to close them at.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from molae.grammar.attribute_state import BITS, LEFT, MAX_RINGS, NUMBERS, SLOTS, AttributeState
 from molae.grammar.attribute_table import (
     BEHIND,
     ORDERS,
@@ -43,54 +43,6 @@ from molae.grammar.smiles import (
     Ints,
 )
 
-#: An atom that has been left for good carries this bit on top of its residue.
-LEFT = 1 << 9
-BITS = 511
-#: Ring bonds that may be open at a time.
-SLOTS = 16
-NUMBERS = 100
-
-
-@dataclass
-class AttributeState:
-    """n molecules in the making; int64 unless said otherwise.
-
-    Attributes:
-        position: (n,), see ``smiles.py``. pending: (n,) order of the bond written last, 0 if none; inside
-            a bracket the order of the bond that led to it.
-        residue: (n,) of the current atom. current: (n,) its number. count: (n,) atoms so far.
-        atoms: (n, A) residues of atoms that are left or waited for.
-        branch: (n, D) atoms to return to. depth: (n,). behind: (n,) free valences of those atoms, summed.
-        slot_atom: (n, K) opener of each open ring bond, -1 for a free slot. slot_number, slot_order:
-            (n, K); order 0 is not stated. slot_blocked: (n, K) bool. rings: (n,) how many are open.
-        decade: (n,) tens digit read last. bracket: (n,) state of the bracket automaton.
-        owed: (n,) steps that open rings and atoms to return to need.
-        key: (n,) row of the cost table. close_cost: (n, K) what closing each slot costs now. debt: (n,)
-            all steps needed beyond what the context-free rules need. These three follow from the rest.
-    """
-
-    position: Tensor
-    pending: Tensor
-    residue: Tensor
-    current: Tensor
-    count: Tensor
-    atoms: Tensor
-    branch: Tensor
-    depth: Tensor
-    behind: Tensor
-    slot_atom: Tensor
-    slot_number: Tensor
-    slot_order: Tensor
-    slot_blocked: Tensor
-    slots_used: Tensor
-    rings: Tensor
-    decade: Tensor
-    bracket: Tensor
-    owed: Tensor
-    key: Tensor
-    close_cost: Tensor
-    debt: Tensor
-
 
 def _runs(facts: Ints, chosen: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
     """Runs of neighbouring rules whose facts count up by one: (which rules, which facts)."""
@@ -106,8 +58,11 @@ def _runs(facts: Ints, chosen: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
 
 
 def _closing_facts(table: AttributeTable) -> Ints:
-    """For each residue and bond order 1 to 3: what is left free (-1: impossible), the change in steps
-    to fill it, and whether it lengthens; (512, 9) int64."""
+    """What a bond of order 1 to 3 does to an atom, (512, 9) int64 by residue.
+
+    Three columns say what is left free by order (-1: impossible), three by how much the steps to
+    fill the atom change, and three whether the atom lengthens then.
+    """
     residues = np.arange(RESIDUES)
     rests = [residues >> order for order in (1, 2, 3)]
     free = [np.where(rest > 0, table.free[rest], -1) for rest in rests]
@@ -129,10 +84,11 @@ def _raised(table: AttributeTable) -> NDArray[np.int8]:
 
 
 def _lowest_zero(size: int) -> Ints:
-    """The lowest bit that is 0, of all numbers below ``size``; (size,) int64."""
+    """The place of the lowest bit that is 0, of all numbers below ``size``; (size,) int64."""
     numbers = np.arange(size)
     lowest = ~numbers & (numbers + 1)
-    return np.round(np.log2(lowest)).astype(np.int64)
+    places: Ints = np.round(np.log2(lowest)).astype(np.int64)
+    return places
 
 
 class Attributes:
@@ -184,6 +140,7 @@ class Attributes:
             slot_order=zeros(k, dtype=short),
             slot_blocked=zeros(k, dtype=torch.bool),
             slots_used=zeros(),
+            ring_count=zeros(),
             rings=zeros(),
             decade=zeros(),
             bracket=zeros(),
@@ -201,10 +158,11 @@ class Attributes:
         return rows.view(*residue.shape, 4).unbind(-1)
 
     def _refresh(self, s: AttributeState) -> None:
-        """Derive ``key``, ``close_cost`` and ``debt`` from the rest."""
+        """Derive ``key`` (as ``attribute_table.py`` lays it out), ``close_cost`` and ``debt``."""
         own = (s.slot_atom == s.current.to(torch.int16)[:, None]).float().sum(1)  # fast for floats
         some = s.rings > 0
-        kind = 1 + (own > 0).long() + ((own > 0) & (own < s.rings)) + 3 * (s.rings >= self.slots)
+        full = (s.rings >= self.slots) | (s.ring_count >= MAX_RINGS)
+        kind = 1 + (own > 0).long() + ((own > 0) & (own < s.rings)) + 3 * full
         _, fill, _, residue_id = self._facts(s.residue)
         key = (residue_id * ORDERS + s.pending) * RINGS + kind * some
         key = (key * BEHIND + (s.behind > 0)) * POSITIONS + s.position.clamp(max=POSITIONS - 1)
@@ -226,8 +184,8 @@ class Attributes:
     def _price_closings(self, s: AttributeState, own: Tensor, base: Tensor) -> None:
         """What it costs to close each open ring bond at the current atom, or ``FORBIDDEN``.
 
-        An opener that stated an order closes with that; one that stated none with the order written
-        here, for which it may have to raise its own bond (``raised``).
+        An opener that stated an order closes with that; one that stated none closes with the order
+        written here, for which it may have to raise its own bond (``raised``).
         """
         free, fill, grows = self.closing_facts.index_select(0, s.residue).view(-1, 3, 3).unbind(1)
         last = (s.rings == 1)[:, None]
@@ -307,7 +265,7 @@ class Attributes:
             allowed[:, rules] = (allowed[:, rules] & spare[:, tens]) | close
 
     def advance(self, s: AttributeState, rule: Tensor) -> None:
-        """Take a rule in every row, in place; rule (n,) int64, V (no rule) leaves a row as it is."""
+        """Take a rule (n,) int64 in every row, in place; V (no rule) leaves a row as it is."""
         facts = self.rule_facts.index_select(0, rule)
         capacity, order, number, tens, digit, mark = facts.unbind(1)
         if self.has_brackets or self.has_decades:
@@ -370,43 +328,57 @@ class Attributes:
     def _ring(self, s: AttributeState, number: Tensor) -> None:
         """A ring-bond number (0: none): close the bond if it is open, else open it."""
         any_ring = number > 0
-        sought = torch.where(any_ring, number, -1).to(torch.int16)[:, None]
+        closes, place, stated, partner = self._find(s, number)
+        opens = any_ring & ~closes
+        more = (s.pending - 1).clamp(min=0) * (closes & (stated == 0))
+        self._raise(s, torch.where(closes, partner, s.current), more, closes)
+        s.owed = s.owed + (CLOSE + (number > 9).long()) * (opens.long() - closes.long())
+        at = (self.places == place[:, None].int()) & any_ring[:, None]
+        opened = opens[:, None]
+        bonded = torch.where(closes, partner, -2).to(torch.int16)[:, None]
+        s.slot_blocked = s.slot_blocked | (s.slot_atom == bonded) | (at & opened)
+        short = torch.stack([s.current, number, s.pending]).to(torch.int16)[:, :, None]
+        s.slot_atom = torch.where(at, torch.where(opened, short[0], -1), s.slot_atom)
+        s.slot_number = torch.where(at, torch.where(opened, short[1], 0), s.slot_number)
+        s.slot_order = torch.where(at, short[2], s.slot_order)
+        s.slots_used = s.slots_used ^ (any_ring.long() << place)
+        order = torch.maximum(s.pending, stated).clamp(min=1)
+        s.residue = torch.where(any_ring, s.residue >> order, s.residue)
+        s.pending = s.pending * ~any_ring
+        s.position = torch.where(any_ring, RING_OR_NEXT, s.position)
+        s.rings = s.rings + opens.long() - closes.long()
+        s.ring_count = (s.ring_count + opens) * (s.rings > 0)
+
+    def _find(self, s: AttributeState, number: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Where a ring-bond number is open, all (n,).
+
+        Returns:
+            Whether it is (closes), its slot or else the one to open it in, the order that its
+            opener stated, and the opener; the last two are 0 where it is not open.
+        """
+        sought = torch.where(number > 0, number, -1).to(torch.int16)[:, None]
         # Opener, order and place of a slot in one number, so that one reduction finds all three.
         code = (s.slot_atom.int() * 4 + s.slot_order) * SLOTS + self.places
         found = torch.where(s.slot_number == sought, code, -1).amax(1).long()
         closes = found >= 0
-        opens = any_ring & ~closes
         found = found.clamp(min=0)
         spare = self.lowest_free.index_select(0, s.slots_used)
         place = torch.where(closes, found % SLOTS, spare)
-        stated, partner = found // SLOTS % 4, found // (4 * SLOTS)
-        order = torch.maximum(s.pending, stated).clamp(min=1)
-        more = (s.pending - 1).clamp(min=0) * (closes & (stated == 0))
-        target = torch.where(closes, partner, s.current)[:, None]
+        return closes, place, found // SLOTS % 4, found // (4 * SLOTS)
+
+    def _raise(self, s: AttributeState, atom: Tensor, more: Tensor, closes: Tensor) -> None:
+        """Raise the bond that an opener (n,) paid for by ``more``, where a ring closes."""
+        target = atom[:, None]
         entry = s.atoms.gather(1, target)[:, 0].long()
         bits = (entry & BITS) >> more
         s.atoms.scatter_(1, target, (bits | (entry & LEFT)).to(torch.int16)[:, None])
         waits = closes & (entry < LEFT)
         refill = self._facts(bits)[1] - self._facts(entry & BITS)[1]
-        price = (CLOSE + (number > 9).long()) * (opens.long() - closes.long())
         s.behind = s.behind - more * waits
-        s.owed = s.owed + refill * waits + price
-        at = (self.places == place[:, None].int()) & any_ring[:, None]
-        opened = opens[:, None]
-        partner = torch.where(closes, partner, -2).to(torch.int16)[:, None]
-        s.slot_blocked = s.slot_blocked | (s.slot_atom == partner) | (at & opened)
-        short = torch.stack([s.current, number, s.pending]).to(torch.int16)[:, :, None]
-        s.slot_atom = torch.where(at, torch.where(opened, short[0], -1), s.slot_atom)
-        s.slot_number = torch.where(at, torch.where(opened, short[1], 0), s.slot_number)
-        s.slot_order = torch.where(at, short[2], s.slot_order)
-        s.slots_used = s.slots_used ^ ((any_ring.long()) << place)
-        s.residue = torch.where(any_ring, s.residue >> order, s.residue)
-        s.pending = s.pending * ~any_ring
-        s.position = torch.where(any_ring, RING_OR_NEXT, s.position)
-        s.rings = s.rings + opens.long() - closes.long()
+        s.owed = s.owed + refill * waits
 
     def _branch(self, s: AttributeState, mark: Tensor) -> None:
-        """"(" waits for the first atom; ")" returns to the branch point."""
+        """Wait for the first atom after "("; return to the branch point at ")"."""
         back = mark == 4
         here = s.current[:, None]
         old = s.atoms.gather(1, here)[:, 0]

@@ -1,8 +1,8 @@
 """Cuts many texts into tokens at once: the longest terminal at each place, as array operations.
 
-The terminals form a trie over bytes. It is walked from every byte of the text at the same time, so the
-work is a handful of table look-ups a byte; which of the matches are tokens is then found by hopping from
-token to token in all texts together.
+The terminals form a trie over bytes. It is walked from every byte of the text at the same time, so
+the work is a handful of table look-ups a byte; which of the matches are tokens is then found by
+hopping from token to token in all texts together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Tokens:
     """Tokens of n texts.
 
     Attributes:
-        ids: (n, L) terminal ids, -1 after the end of a text and from the first unreadable place on.
+        ids: (n, L) terminal ids; -1 after the end of a text, and from where it is unreadable.
         places: (n, L) where in the text each token begins, in bytes.
         stuck: (n,) byte at which no terminal matches, -1 if there is none.
     """

@@ -1,18 +1,21 @@
 """The grammar machine: a batched push-down automaton that says which rules may come next.
 
-Three masks, each of which can be switched off: the **stack** (only rules of the non-terminal on top, as
-in Kusner et al. 2017, arXiv:1703.01925, section 3.2), the **budget** (only rules after which the rest still
-fits into the steps that are left, so no derivation is cut off) and, where the terminals are Kekule SMILES
-tokens, the **attributes** (free valence and open ring bonds, ``attributes.py``).
+Three masks, each of which can be switched off: the **stack** (only rules of the non-terminal on
+top, as in Kusner et al. 2017, arXiv:1703.01925, section 3.2), the **budget** (only rules after
+which the rest still fits into the steps that are left, so no derivation is cut off) and, where the
+terminals are Kekule SMILES tokens, the **attributes** (free valence and open ring bonds,
+``attributes.py``).
 
-Everything is a lookup and an addition: each rule has a price, the number of steps by which it moves the
-shortest way to the end away, and is legal if its price is at most the slack, the steps to spare. All
-tensors have one row per derivation; no Python loop over them, no value read back to the host.
+Everything is a lookup and an addition: each rule has a price, the number of steps by which it
+moves the shortest way to the end away, and is legal if its price is at most the slack, the steps
+to spare. All tensors have one row per derivation; no Python loop over them, no value read back to
+the host.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -20,7 +23,8 @@ import torch
 from torch import Tensor
 
 from molae.grammar import attribute_table
-from molae.grammar.attributes import Attributes, AttributeState
+from molae.grammar.attribute_state import AttributeState
+from molae.grammar.attributes import Attributes
 from molae.grammar.cfg import NEVER, Grammar
 from molae.grammar.memory import MaskMemory
 from molae.grammar.promise import has_attributes
@@ -53,8 +57,8 @@ class GrammarConstraint:
         max_steps: T, the number of rules within which every derivation ends.
         stack: Only rules of the non-terminal on top.
         budget: Only rules after which the derivation can still end in time.
-        attributes: Free valence and ring bonds, where the grammar's terminals are SMILES tokens; True
-            has no effect on other grammars.
+        attributes: Free valence and ring bonds, where the grammar's terminals are SMILES tokens;
+            True has no effect on other grammars.
 
     Raises:
         ValueError: If no derivation of the grammar is as short as ``max_steps``.
@@ -93,7 +97,8 @@ class GrammarConstraint:
         """n derivations that hold the start symbol only."""
         tables = self._on(device)
         # Within the budget no stack outgrows the steps; without it each rule may add to the stack.
-        depth = self.max_steps * (1 if self.budget else max(1, tables.width - 1)) + tables.width + 2
+        growth = 1 if self.budget else max(1, tables.width - 1)
+        depth = self.max_steps * growth + tables.width + 2
         stack = torch.zeros(n, depth, dtype=torch.int64, device=device)
         stack[:, 0] = tables.empty
         stack[:, 1] = self.grammar.start
@@ -148,7 +153,7 @@ class GrammarConstraint:
         return torch.stack(out, 1)
 
     def first_illegal(self, x: Tensor) -> Tensor:
-        """The first position at which a derivation takes a rule that is not allowed; (B, T) -> (B,).
+        """The first position at which a rule is taken that is not allowed; (B, T) -> (B,).
 
         -1 for derivations that are legal throughout. Positions with ``PAD`` are passed over.
         """
@@ -177,9 +182,8 @@ class GrammarConstraint:
                     value[rows] = getattr(source, item.name)
 
 
-def _map(state: MachineState, change: object) -> MachineState:
+def _map(state: MachineState, change: Callable[[Tensor], Tensor]) -> MachineState:
     """A copy of a state with ``change`` applied to every tensor."""
-    assert callable(change)
     inner = state.attributes
     if inner is not None:
         inner = AttributeState(**{f.name: change(getattr(inner, f.name)) for f in fields(inner)})
@@ -230,6 +234,3 @@ def _table(grammar: Grammar) -> attribute_table.AttributeTable:
         if len(_built) > 8:
             _built.popitem(last=False)
     return _built[grammar.digest]
-
-
-__all__ = ["PAD", "GrammarConstraint", "MachineState"]

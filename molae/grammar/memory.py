@@ -1,7 +1,7 @@
-"""Remembers the masks of derivations, so that training runs the machine once for each, not once an epoch.
+"""Remembers the masks of derivations, so that training runs the machine once, not every epoch.
 
-The masks of a data set are few and come again and again, so they are kept once, in a table, and a derivation
-is remembered as one row number for each of its steps.
+The masks of a data set are few and come again and again, so they are kept once, in a table, and a
+derivation is remembered as one row number for each of its steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class MaskMemory:
     """Masks by derivation.
 
     Args:
-        size: V. capacity: How many derivations are remembered.
+        size: V, the number of rules.
+        capacity: How many derivations are remembered.
     """
 
     def __init__(self, size: int, capacity: int = CAPACITY) -> None:
@@ -34,7 +35,7 @@ class MaskMemory:
         self._table: Tensor | None = None
 
     def recall(self, x: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
-        """The masks of derivations (B, T) -> (B, T, V) bool, through ``compute`` where they are new."""
+        """The masks of derivations, (B, T) -> (B, T, V) bool; ``compute`` gives the new ones."""
         if not x.numel():
             return torch.zeros(*x.shape, self.size, dtype=torch.bool, device=x.device)
         rules = x.detach().cpu().numpy().astype(np.int16)

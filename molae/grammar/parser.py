@@ -1,7 +1,7 @@
 """Parses many texts at once with a deterministic grammar (LL(1)): the token picks the rule.
 
-The same automaton as in ``machine.py`` without its attributes, run over the tokens of all texts together:
-one table look-up gives the rule, one the non-terminals to push.
+The same automaton as in ``machine.py`` without its attributes, run over the tokens of all texts
+together: one table look-up gives the rule, one the non-terminals to push.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Failure:
     """Why a text is no sentence of the grammar.
 
     Attributes:
-        place: Byte where it shows. token: What stands there, empty at the end of the text.
+        place: Byte where it shows.
+        token: What stands there, empty at the end of the text.
         expected: Terminals that could stand there.
     """
 
@@ -67,7 +68,8 @@ class Parser:
             terminal = end if not rule.rhs else -1 - rule.rhs[0]
             others = [s for s in rule.rhs[1:] if s < 0]
             if terminal < 0 or others or self._rule[rule.lhs, terminal] >= 0:
-                raise ValueError(f"{grammar.name}: not deterministic at {grammar.rule_text(index)}")
+                where = grammar.rule_text(index)
+                raise ValueError(f"{grammar.name}: not deterministic at {where}")
             self._rule[rule.lhs, terminal] = index
         pushes = [[s for s in rule.rhs if s >= 0][::-1] for rule in grammar.rules]
         self._width = max([len(p) for p in pushes] + [1])
@@ -93,8 +95,9 @@ class Parser:
             readable = (token >= 0) | (tokens.stuck[live] < 0)
             closed = (token < 0) & readable & (height[live] == 0)
             good = (rule >= 0) & readable & ~closed
-            for row, symbol in zip(live[~good & ~closed], top[~good & ~closed], strict=True):
-                failures[int(row)] = self._failure(texts[row], tokens.places[row], step, int(symbol))
+            bad = ~good & ~closed
+            for row, symbol in zip(live[bad].tolist(), top[bad].tolist(), strict=True):
+                failures[row] = self._failure(texts[row], tokens.places[row], step, symbol)
             live, rule = live[good], rule[good]
             if not len(live):
                 break
@@ -113,8 +116,8 @@ class Parser:
         size = int(length[0]) if len(length) and length[0] else 1
         token = raw[place : place + size].decode(errors="replace")
         rules = [] if symbol >= len(self.grammar.nonterminals) else self.grammar.by_lhs(symbol)
-        spelled = (self.grammar.rules[r].rhs for r in rules)
-        expected = [self.grammar.terminals[-1 - rhs[0]] if rhs else "end of text" for rhs in spelled]
+        right = (self.grammar.rules[r].rhs for r in rules)
+        expected = [self.grammar.terminals[-1 - rhs[0]] if rhs else "end of text" for rhs in right]
         return Failure(place, token, tuple(expected or ["end of text"]))
 
     def _stuck_place(self, raw: bytes, places: Ints, step: int) -> int:

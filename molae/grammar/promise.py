@@ -27,13 +27,13 @@ def promise(grammar: Grammar) -> tuple[bool, str]:
     """Whether every string drawn with all masks on is a molecule, and why (not).
 
     The promise rests on there being a way to end every molecule that was begun (see
-    ``attribute_table.py``), so it is given for ``smiles.cfg``, for what is left of it when some tokens are
-    taken out everywhere, and for the grammars that ``restrict.py`` makes.
+    ``attribute_table.py``), so it is given for ``smiles.cfg``, for what is left of it when some
+    tokens are taken out everywhere, and for the grammars that ``restrict.py`` makes.
     """
     if not has_attributes(grammar):
         return False, (
-            "valence and ring bonds are tracked only where the text says '#: spelling = kekule' and "
-            "every rule begins with its only terminal"
+            "valence and ring bonds are tracked only where the text says '#: spelling = kekule' "
+            "and every rule begins with its only terminal"
         )
     missing = sorted(CORE - set(grammar.terminals))
     if missing:

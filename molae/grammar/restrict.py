@@ -1,8 +1,9 @@
 """A grammar restricted to what a training set uses, with bracket atoms fused into single tokens.
 
-``smiles.cfg`` spells ``[C@@H]`` as four tokens, so that every element, isotope and charge can be written. A
-model trained on drug-like molecules needs a dozen of them: as one token each, derivations get shorter by an
-eighth on ZINC. The language shrinks to the tokens seen; what keeps a derivation finishable stays in always.
+``smiles.cfg`` spells ``[C@@H]`` as four tokens, so that every element, isotope and charge can be
+written. A model trained on drug-like molecules needs a dozen of them: as one token each,
+derivations get shorter by an eighth on ZINC. The language shrinks to the tokens seen; what keeps a
+derivation finishable stays in always.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from molae.grammar.valences import organic_capacities
 
 #: Kekule SMILES in tokens; bracket atoms and ring-bond numbers above 9 are one each.
 TOKEN = re.compile(r"\[[^\]]*\]|%\d\d|Cl|Br|.", re.DOTALL)
-#: Tokens that every restricted grammar has: carbons fill valences and close rings (``smiles.FILL``).
+#: Tokens that every restricted grammar has: carbons fill valences and close rings
+#: (``smiles.FILL``).
 CORE = frozenset({"C", "=", "#", "(", ")", "1", "2"})
 
 _ORGANIC = ("C", "N", "O", "S", "P", "F", "Cl", "Br", "I", "B")
@@ -44,13 +46,13 @@ def restricted(tokens: Iterable[str], name: str = "restricted smiles") -> Gramma
     """The grammar of all molecules over some tokens.
 
     Args:
-        tokens: Kekule SMILES tokens; those that no molecule can hold are left out. ``CORE`` is added,
-            and so are all ring-bond numbers up to the largest.
+        tokens: Kekule SMILES tokens; those that no molecule can hold are left out. ``CORE`` is
+            added, and so are all ring-bond numbers up to the largest.
         name: For messages.
 
     Returns:
-        A grammar in the form of ``smiles.cfg``. Two sets of tokens share the rules that they have in
-        common, letter for letter, so a model can be carried over rule by rule.
+        A grammar in the form of ``smiles.cfg``. Two sets of tokens share the rules that they have
+        in common, letter for letter, so a model can be carried over rule by rule.
     """
     wanted = set(tokens) | CORE
     atoms = [a for a in _ORGANIC if a in wanted and a in organic_capacities()]
@@ -58,7 +60,7 @@ def restricted(tokens: Iterable[str], name: str = "restricted smiles") -> Gramma
     atoms += [t for t in fused if (meaning := read_token(t)) and meaning.capacity]
     top = max(_number(token) for token in wanted)
     rings = [str(n) if n < 10 else f"%{n}" for n in range(1, top + 1)]
-    bonds = [b for b in ("=", "#", "/", "\\") if b in wanted]
+    bonds: list[str] = [b for b in ("=", "#", "/", "\\") if b in wanted]
     lines = [
         "# molae's SMILES grammar (smiles.cfg), restricted to the tokens of a data set.",
         "#: spelling = kekule",

@@ -1,22 +1,23 @@
 """What SMILES tokens mean to valence and ring bonds, as lookup tables.
 
-The context-free rules keep brackets, branches and bonds in order. Two things they cannot see, and both
-are attributes of tokens, recognised by their spelling:
+The context-free rules keep brackets, branches and bonds in order. Two things they cannot see, and
+both are attributes of tokens, recognised by their spelling:
 
-* **free valence.** The *residue* of an atom is a set of numbers, kept as bits: bit k is set if the atom
-  may be left for good after taking bonds of order k more. An organic carbon starts with {0, 1, 2, 3, 4}
-  (hydrogens fill any gap), ``[NH+]`` with {3}, ``[S]`` with {2, 4, 6}. Taking a bond of order k shifts the
-  bits by k; an atom may be left when bit 0 is set. So bracket atoms end with exactly the valence that
-  they declare, and no radical is drawn.
+* **free valence.** The *residue* of an atom is a set of numbers, kept as bits: bit k is set if the
+  atom may be left for good after taking bonds of order k more. An organic carbon starts with
+  {0, 1, 2, 3, 4} (hydrogens fill any gap), ``[NH+]`` with {3}, ``[S]`` with {2, 4, 6}. Taking a
+  bond of order k shifts the bits by k; an atom may be left when bit 0 is set. So bracket atoms end
+  with exactly the valence that they declare, and no radical is drawn.
 * **open ring bonds**, see ``attributes.py``.
 
-``build`` turns both into one table ``cost[key, rule]``: how many steps taking a rule adds to the shortest
-way to end the molecule, beyond what the context-free rules themselves add, or ``FORBIDDEN``. A key stands
-for all that a choice may depend on (residue, pending bond order, whether rings are open, whether a branch
-point behind has free valence, position), so legality, valence and the step budget are one row look-up.
+``attribute_table.build`` turns both into one table ``cost[key, rule]``: how many steps taking a
+rule adds to the shortest way to end the molecule, beyond what the context-free rules themselves
+add, or ``FORBIDDEN``. A key stands for all that a choice may depend on (residue, pending bond
+order, whether rings are open, whether a branch point behind has free valence, position), so
+legality, valence and the step budget are one row look-up.
 
-The idea of computing such attributes while a derivation grows is that of the syntax-directed VAE (Dai et
-al. 2018, arXiv:1802.08786); exactness, the bound and the tables are ours.
+The idea of computing such attributes while a derivation grows is that of the syntax-directed VAE
+(Dai et al. 2018, arXiv:1802.08786); exactness, the bound and the tables are ours.
 """
 
 from __future__ import annotations
@@ -39,17 +40,18 @@ FORBIDDEN = 63
 MAX_SLACK = 40
 #: Bits of a residue: sums of bond orders 0 to 8.
 RESIDUES = 512
-#: Positions inside a molecule. RING_OR_NEXT: after an atom, ring bonds may still come. AFTER_BRANCH: no
-#: more ring bonds. BRANCH: after "(". START: before the first atom. DECADE: after "%1". BRACKET: inside.
+#: Positions inside a molecule. RING_OR_NEXT: after an atom, ring bonds may still come.
+#: AFTER_BRANCH: no more ring bonds. BRANCH: after "(". START: before the first atom. DECADE: after
+#: "%1". BRACKET: inside.
 RING_OR_NEXT, AFTER_BRANCH, BRANCH, START, DECADE, BRACKET = range(6)
 #: Steps that fill a residue whose nearest legal value is k bonds away: none, "C", "=C", "#C",
 #: "(#C)C", "(#C)=C", "(#C)#C", "(#C)(#C)C", "(#C)(#C)=C".
 FILL = (0, 1, 2, 2, 5, 6, 6, 9, 10)
 #: Steps that close an open ring bond: "C1". (One more for a number above 9.)
 CLOSE = 2
-#: What open ring bonds may need beyond that, see ``attribute_table.py``: at an atom that can neither
-#: lengthen the chain by "C" nor has it been paid for (WAIT), at one that can (NEXT), and at a fresh atom
-#: that can close one at once (NOW: its "C" is written already).
+#: What open ring bonds may need beyond that, see ``attribute_table.py``: at an atom that can
+#: neither lengthen the chain by "C" nor has it been paid for (WAIT), at one that can (NEXT), and
+#: at a fresh atom that can close one at once (NOW: its "C" is written already).
 WAIT, NEXT, NOW = 2, 0, -1
 
 _BRACKET_ATOM = re.compile(r"\[(\d*)([A-Z][a-z]?)(@{0,2})(H\d*)?([+-]\d*)?\]")
@@ -69,7 +71,7 @@ def free_valence(bits: Ints) -> Ints:
 
 
 def fill_steps(bits: Ints) -> Ints:
-    """Fewest steps after which an atom may be left, by its smallest member; 0 for the empty one."""
+    """Fewest steps until an atom may be left, by its smallest member; 0 for the empty one."""
     out = np.zeros_like(bits)
     for k in range(8, -1, -1):
         out = np.where(bits >> k & 1 > 0, FILL[k], out)
@@ -83,7 +85,9 @@ class Token:
     Attributes:
         capacity: Residue of a whole atom, 0 if the token is none.
         order: Bond order, 0 if the token is no bond.
-        number: Ring-bond number, or 0; ``tens``: first digit of one, or 0; ``digit``: 0 to 9, or -1.
+        number: Ring-bond number, or 0.
+        tens: First digit of a ring-bond number, or 0.
+        digit: 0 to 9, or -1.
         mark: One of ``[ ] ( ) .``, or ``end`` for the empty spelling, or an empty string.
     """
 
@@ -127,8 +131,8 @@ def _fused_atom(match: re.Match[str]) -> Token | None:
 class Brackets:
     """The automaton of what may stand in a bracket, over the tokens that a grammar has.
 
-    States 0 to 3: so many isotope digits read. Other states stand for all elements (or elements with
-    hydrogens, or with charge) that behave alike.
+    States 0 to 3: so many isotope digits read. Other states stand for all elements (or elements
+    with hydrogens, or with charge) that behave alike.
 
     Attributes:
         step: Next state, (states, terminals) int64, -1 where there is none.
@@ -205,9 +209,9 @@ class Brackets:
         left = self.capacity[:, None, None] >> order
         fits = (left > 0) & (free_valence(left) >= need)
         best = np.where(fits, fill_steps(left), FORBIDDEN)
-        # Elements come after isotope digits, hydrogens after elements, charges after both: three rounds
-        # of relaxation reach every completion. An element costs no step beyond the context-free
-        # minimum, everything else inside a bracket costs one.
+        # Elements come after isotope digits, hydrogens after elements, charges after both: three
+        # rounds of relaxation reach every completion. An element costs no step beyond the
+        # context-free minimum, everything else inside a bracket costs one.
         for _ in range(4):
             for state, _, target in self._arrows:
                 free = state < 4 <= target
@@ -221,7 +225,8 @@ def _token_table(grammar: Grammar) -> tuple[Token | None, ...]:
     out: list[Token | None] = []
     for rule in grammar.rules:
         spelled = [s for s in rule.rhs if s < 0]
-        out.append(read_token(grammar.terminals[-1 - spelled[0]]) if spelled else Token(mark="end"))
+        end = Token(mark="end")
+        out.append(read_token(grammar.terminals[-1 - spelled[0]]) if spelled else end)
     return tuple(out)
 
 

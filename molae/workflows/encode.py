@@ -184,12 +184,12 @@ def decode_file(
     Raises:
         DataError: A file cannot be read or written.
     """
-    z = torch.from_numpy(read_codes(source, run.size))
+    z = read_codes(source, run.size)
     done = Decoded()
     table = os.fspath(target).endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet"))
     with open_output(target, {"smiles": str}) as out:
         for first in range(0, len(z), CHUNK):
-            part = z[first : first + CHUNK]
+            part = torch.from_numpy(np.array(z[first : first + CHUNK]))
             index = torch.arange(first, first + len(part))
             for text in run.decode(part, seed=seed, temperature=temperature, index=index):
                 done.invalid += text is None

@@ -82,7 +82,6 @@ def sample(
     *,
     seed: int = 0,
     max_steps: int = 100,
-    temperature: float = 1.0,
 ) -> list[str | None]:
     """Texts made by taking any legal rule with the same probability.
 
@@ -91,7 +90,6 @@ def sample(
         n: How many.
         seed: Of the choices; the i-th text depends on it and on i only.
         max_steps: Rules within which each derivation ends.
-        temperature: Of fixed random logits, one for each rule; large is uniform.
 
     Raises:
         ValueError: n is negative, or no derivation is as short as ``max_steps``.
@@ -113,7 +111,6 @@ def sample(
                 seed=seed,
                 index=index,
                 step=torch.full_like(index, step),
-                temperature=temperature,
             )
             rules.append(rule)
             state = constraint.advance(state, rule)

@@ -99,11 +99,9 @@ def _vocabulary(run: Run) -> str:
 def _trained(training: dict[str, Any]) -> str:
     if not training:
         return ""
-    return (
-        f"{training['epochs']:g} epochs ({training['steps']:,} steps) in {training['seconds']:,.0f}"
-        f" s, {training['molecules_per_second']:,} molecules/s, {training['precision']} on "
-        f"{training['device']}"
-    )
+    length = f"{training['epochs']:g} epochs ({training['steps']:,} steps)"
+    pace = f"{training['seconds']:,.0f} s, {training['molecules_per_second']:,} molecules/s"
+    return f"{length} in {pace}, {training['precision']} on {training['device']}"
 
 
 def _reconstruction(metrics: dict[str, Any]) -> str:

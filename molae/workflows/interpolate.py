@@ -24,22 +24,25 @@ def way(a: Tensor, b: Tensor, t: Tensor, path: str = "linear") -> Tensor:
     """Points between two codes: a (D,), b (D,), t (n,) in [0, 1] -> (n, D).
 
     ``spherical`` turns the direction (Shoemake, *Animating rotation with quaternion curves*, 1985)
-    and changes the length evenly; where directions agree or oppose it is the straight line.
+    and changes the length evenly; where directions agree, oppose or are missing it is the
+    straight line.
 
     Raises:
         ValueError: Unknown path.
     """
     t = t[:, None]
-    line = (1 - t) * a + t * b
+    line: Tensor = (1 - t) * a + t * b  # (n, D)
     if pick(PATHS, path, "path") == "linear":
         return line
     long_a, long_b = a.norm(), b.norm()
     cosine = (a @ b / (long_a * long_b).clamp(min=1e-12)).clamp(-1, 1)
     angle = torch.arccos(cosine)
-    if float(torch.sin(angle)) < 1e-4:
+    if float(torch.sin(angle)) < 1e-4 or float(torch.minimum(long_a, long_b)) < 1e-9:
         return line
-    turned = torch.sin((1 - t) * angle) * a / long_a + torch.sin(t * angle) * b / long_b
-    return ((1 - t) * long_a + t * long_b) * turned / torch.sin(angle)
+    turned: Tensor = torch.sin((1 - t) * angle) * a / long_a + torch.sin(t * angle) * b / long_b
+    length: Tensor = (1 - t) * long_a + t * long_b  # (n, 1)
+    point: Tensor = length * turned / torch.sin(angle)  # (n, D)
+    return point
 
 
 def interpolate(run: Run, a: str, b: str, *, steps: int = 9, path: str = "linear") -> list[Row]:

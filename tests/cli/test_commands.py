@@ -87,7 +87,7 @@ def test_codes_there_and_back(ask, tmp_path, molecules):
         ask("encode", molecules, "-o", tmp_path / name, "--workers", 1)
     assert np.load(tmp_path / "z.npy", allow_pickle=False).shape == (64, 8)
     table = rows(tmp_path / "z.csv")
-    assert list(table[0])[:2] == ["smiles", "z1"]
+    assert list(table[0])[:3] == ["line", "smiles", "z1"]
     texts = [ask("decode", tmp_path / f"z.{s}", "-o", "-").stdout for s in ("npy", "parquet")]
     assert texts[0] == texts[1]
     lines = texts[0].splitlines()
@@ -97,9 +97,9 @@ def test_codes_there_and_back(ask, tmp_path, molecules):
 
 def test_encode_from_standard_input_to_standard_output(ask):
     result = ask("encode", "-", "-o", "-", "--workers", 1, input="CCO\nc1ccccc1\n")
-    table = list(csv.DictReader(io.StringIO(result.stdout)))
+    table = list(csv.DictReader(io.StringIO(result.stdout), delimiter="\t"))
     assert len(table) == 2
-    assert list(table[0]) == ["smiles", *(f"z{i}" for i in range(1, 9))]
+    assert list(table[0]) == ["line", "smiles", *(f"z{i}" for i in range(1, 9))]
 
 
 def test_reconstruct(ask, tmp_path, molecules):
@@ -172,7 +172,7 @@ def test_fine_tune_and_take_more_files(molae, run_folder, tmp_path):
     files = [tmp_path / "a.smi", tmp_path / "b.csv"]
     result = molae("train", *files, "-o", tmp_path / "tuned", *words)
     assert result.exit_code == 0, result.output
-    assert not result.output
+    assert not result.stdout
     shown = molae("generate", "-n", 3, "-m", tmp_path / "tuned", "--temperature", 1)
     assert len(shown.stdout.splitlines()) == 3
 

@@ -1,0 +1,26 @@
+"""Codecs: objects to tensors and back, each with the constraint that its decoder obeys.
+
+A codec is text and numbers only (``to_dict``), so weights and vocabulary are saved together and
+never part.
+"""
+
+from molae.codecs.base import Codec, EncodeError, Encoding, Reject, SequenceCodec
+from molae.codecs.build import codec_from_dict, restricted_codec, shipped_codec
+from molae.codecs.characters import CharacterCodec, CharacterConstraint, CharacterState
+from molae.codecs.grammar import MAX_STEPS, GrammarCodec
+
+__all__ = [
+    "MAX_STEPS",
+    "CharacterCodec",
+    "CharacterConstraint",
+    "CharacterState",
+    "Codec",
+    "EncodeError",
+    "Encoding",
+    "GrammarCodec",
+    "Reject",
+    "SequenceCodec",
+    "codec_from_dict",
+    "restricted_codec",
+    "shipped_codec",
+]

@@ -1,0 +1,223 @@
+"""What all codecs have in common: what they offer, what encoding gives, and what it refuses."""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from importlib.metadata import version
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from molae.chem.workers import map_chunks
+from molae.grammar.valences import digest as valence_digest
+from molae.types import PAD, Constraint
+
+#: Texts that one worker parses at a time.
+CHUNK = 4000
+
+
+@dataclass(frozen=True)
+class Reject:
+    """What could not be encoded.
+
+    Attributes:
+        index: Its place in the list.
+        text: What it was.
+        token: Where the trouble shows, or "".
+        reason: A few words, a colon, the detail.
+    """
+
+    index: int
+    text: str
+    token: str
+    reason: str
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        shown = self.text if len(self.text) <= 60 else self.text[:57] + "..."
+        return f"item {self.index + 1} {shown!r}: {self.reason}"
+
+
+class EncodeError(ValueError):
+    """Some items cannot be encoded; ``rejects`` says which and why."""
+
+    def __init__(self, rejects: Sequence[Reject]) -> None:
+        self.rejects = list(rejects)
+        listed = "; ".join(map(str, self.rejects[:5]))
+        more = f" and {len(self.rejects) - 5} more" if len(self.rejects) > 5 else ""
+        super().__init__(f"cannot encode {len(self.rejects)} of the items: {listed}{more}")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Sequences of many items, end to end.
+
+    Attributes:
+        rules: (total,) uint16.
+        offsets: (n + 1,) int64; sequence i is ``rules[offsets[i] : offsets[i + 1]]``.
+        kept: (n,) int64, which of the given items these are.
+        rejects: The others.
+    """
+
+    rules: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    kept: NDArray[np.int64]
+    rejects: list[Reject]
+
+    def padded(self) -> Tensor:
+        """(n, T) int64, ``PAD`` after the end of each."""
+        lengths = np.diff(self.offsets)
+        width = int(lengths.max()) if len(lengths) else 0
+        out = np.full((len(lengths), width), PAD, dtype=np.int64)
+        out[np.arange(width)[None] < lengths[:, None]] = self.rules
+        return torch.from_numpy(out)
+
+
+class Piece(NamedTuple):
+    """The encoding of one chunk of a list; places are counted within the chunk.
+
+    Attributes:
+        rules: (total,) uint16, the sequences end to end.
+        lengths: (n,) int64 of each sequence.
+        kept: (n,) int64, which items these are.
+        rejects: The others, in order.
+    """
+
+    rules: NDArray[np.uint16]
+    lengths: NDArray[np.int64]
+    kept: NDArray[np.int64]
+    rejects: list[Reject]
+
+
+class Codec(Protocol):
+    """What every codec of sequences offers."""
+
+    @property
+    def constraint(self) -> Constraint[Any]:
+        """Which entries a decoder may write."""
+
+    @property
+    def size(self) -> int:
+        """V."""
+
+    @property
+    def max_steps(self) -> int:
+        """T."""
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever encoding does."""
+
+    def parse(self, items: Sequence[str], workers: int = 1, prepared: bool = False) -> Encoding:
+        """Encode what can be encoded, and say why the rest cannot."""
+
+    def encode(self, items: Sequence[str]) -> Tensor:
+        """(n, T) int64; raises ``EncodeError``."""
+
+    def decode(self, x: Tensor) -> list[str | None]:
+        """Texts; None for an unfinished sequence."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values for ``codec_from_dict``."""
+
+
+class SequenceCodec(abc.ABC):
+    """What grammar and character codecs share; each says how it encodes, decodes and is saved."""
+
+    constraint: Constraint[Any]
+
+    @abc.abstractmethod
+    def chunk(self, items: Sequence[str], prepared: bool) -> Piece:
+        """Encode one chunk in this process; arguments as in ``parse``."""
+
+    @abc.abstractmethod
+    def decode(self, x: Tensor) -> list[str | None]:
+        """Texts of sequences (n, T) int64; None for an unfinished one."""
+
+    @abc.abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values for ``from_dict``."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """The codec that ``to_dict`` described."""
+
+    @property
+    def size(self) -> int:
+        """V, the number of entries: rules, or characters and the end mark."""
+        return self.constraint.size
+
+    @property
+    def max_steps(self) -> int:
+        """T, the longest sequence: rules, or characters and the end mark."""
+        return self.constraint.max_steps
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that decides how an item is encoded."""
+        known = [self.to_dict(), valence_digest(), version("rdkit"), version("molae")]
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+    def parse(self, items: Sequence[str], workers: int = 1, prepared: bool = False) -> Encoding:
+        """Encode what can be encoded, and say why the rest cannot.
+
+        Args:
+            items: Texts.
+            workers: Processes (joblib); with 1 all is done here.
+            prepared: The texts are spelt as the codec wants them already (Kekule SMILES).
+        """
+        if workers == 1:
+            pieces = [
+                self.chunk(items[i : i + CHUNK], prepared) for i in range(0, len(items), CHUNK)
+            ]
+        else:
+            work = partial(_chunk_elsewhere, type(self), json.dumps(self.to_dict()), prepared)
+            pieces = list(map_chunks(work, items, workers, CHUNK))
+        return _gather(pieces)
+
+    def encode(self, items: Sequence[str]) -> Tensor:
+        """Sequences (n, T) int64, padded with ``PAD``.
+
+        Raises:
+            EncodeError: If an item cannot be encoded; ``parse`` goes on instead.
+        """
+        encoding = self.parse(items)
+        if encoding.rejects:
+            raise EncodeError(encoding.rejects)
+        return encoding.padded()
+
+
+def _gather(pieces: Sequence[Piece]) -> Encoding:
+    """Join the chunks, counting places from the beginning of the whole list."""
+    rules = np.concatenate([np.zeros(0, np.uint16), *(piece.rules for piece in pieces)])
+    lengths = np.concatenate([np.zeros(0, np.int64), *(piece.lengths for piece in pieces)])
+    kept, base = [np.zeros(0, np.int64)], 0
+    rejects: list[Reject] = []
+    for piece in pieces:
+        kept.append(piece.kept + base)
+        rejects += [replace(reject, index=base + reject.index) for reject in piece.rejects]
+        base += len(piece.kept) + len(piece.rejects)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Encoding(rules, offsets, np.concatenate(kept), rejects)
+
+
+@lru_cache(maxsize=4)
+def _codec_from_json(kind: type[SequenceCodec], text: str) -> SequenceCodec:
+    return kind.from_dict(json.loads(text))
+
+
+def _chunk_elsewhere(
+    kind: type[SequenceCodec], text: str, prepared: bool, items: Sequence[str]
+) -> Piece:
+    """``chunk`` in a worker process, which keeps the codec from call to call."""
+    torch.set_num_threads(1)
+    return _codec_from_json(kind, text).chunk(items, prepared)

@@ -1,0 +1,57 @@
+"""Codecs from what is saved, from what is shipped, and from what a data set needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from molae.codecs.characters import CharacterCodec
+from molae.codecs.grammar import MAX_STEPS, GrammarCodec
+from molae.grammar.cfg import Grammar
+from molae.grammar.restrict import restricted, tokens_in, tokens_of
+from molae.resources import grammar_text
+
+
+def codec_from_dict(saved: dict[str, Any]) -> GrammarCodec | CharacterCodec:
+    """The codec that ``to_dict`` described.
+
+    Raises:
+        ValueError: If the kind is unknown.
+        GrammarError: If the text of a grammar and its digest do not agree.
+    """
+    if saved.get("kind") == "characters":
+        return CharacterCodec.from_dict(saved)
+    if saved.get("kind") == "grammar":
+        return GrammarCodec.from_dict(saved)
+    raise ValueError(f"codec of kind {saved.get('kind')!r}: expected 'grammar' or 'characters'")
+
+
+def shipped_codec(name: str, max_steps: int = MAX_STEPS) -> GrammarCodec:
+    """The codec of a shipped grammar, unrestricted (``smiles``, ``zinc``, ``equation``)."""
+    return GrammarCodec(Grammar.from_text(grammar_text(name), name), max_steps)
+
+
+def restricted_codec(
+    kekule_texts: Sequence[str],
+    *,
+    max_steps: int | None = None,
+    base: GrammarCodec | None = None,
+) -> GrammarCodec:
+    """The codec of the restricted grammar that some Kekule SMILES need.
+
+    Args:
+        kekule_texts: As ``GrammarCodec.decode`` of the general codec gives them.
+        max_steps: Longest derivation; None takes the longest given and a quarter more.
+        base: A codec to grow: its tokens and its length are kept.
+    """
+    tokens = tokens_of(kekule_texts)
+    grammar = restricted(tokens)
+    longest = GrammarCodec(grammar).parse(list(kekule_texts), prepared=True)
+    steps = int(np.diff(longest.offsets).max()) if len(longest.kept) else 1
+    wanted = max_steps or min(MAX_STEPS, steps + max(10, steps // 4))
+    if base is not None:
+        tokens |= tokens_in(base.grammar)
+        grammar, wanted = restricted(tokens), max(wanted, base.max_steps)
+    return GrammarCodec(grammar, wanted)

@@ -1,0 +1,82 @@
+"""For those who think in ``fit``, ``transform`` and ``inverse_transform``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from molae.runs.run import Run
+from molae.workflows.train import train
+
+
+class MoleculeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """SMILES to codes and back, as a scikit-learn transformer.
+
+    Args:
+        model: A run folder or a shipped name, which ``fit`` only loads; None trains a model on
+            what ``fit`` is given.
+        epochs: Passes over the data, where it trains.
+        latent_dim: D, where it trains.
+        seed: Of the training.
+        device: Where the model computes.
+
+    Attributes:
+        run_: The model, after ``fit``.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        epochs: float = 20.0,
+        latent_dim: int = 56,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.model, self.epochs, self.latent_dim = model, epochs, latent_dim
+        self.seed, self.device = seed, device
+
+    def fit(self, X: Sequence[str], y: object = None) -> Self:
+        """Load the model, or train one on SMILES; those that cannot be used are left out.
+
+        Raises:
+            ValueError: The model cannot be loaded, or none of the SMILES can be used.
+        """
+        if self.model is not None:
+            self.run_ = Run.load(self.model, self.device)
+            return self
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "training.smi")
+            source.write_text("".join(f"{text}\n" for text in X), encoding="utf-8")
+            self.run_ = train(
+                source,
+                Path(folder, "run"),
+                epochs=self.epochs,
+                latent_dim=self.latent_dim,
+                seed=self.seed,
+                device=self.device,
+                progress=False,
+            )
+        self.run_.folder = None
+        return self
+
+    def transform(self, X: Sequence[str]) -> NDArray[np.float32]:
+        """Codes (n, D) of n SMILES.
+
+        Raises:
+            EncodeError: Some cannot be encoded; the error lists them.
+        """
+        check_is_fitted(self)
+        return np.asarray(self.run_.encode(list(X)).numpy())
+
+    def inverse_transform(self, Z: NDArray[Any]) -> list[str | None]:
+        """Canonical SMILES of codes (n, D)."""
+        check_is_fitted(self)
+        return self.run_.decode(torch.as_tensor(np.asarray(Z), dtype=torch.float32))

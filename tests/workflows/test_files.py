@@ -1,0 +1,123 @@
+"""Workflows from file to file: prepare, encode, decode, reconstruct, score, outputs."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from molae.chem.molecules import canonical
+from molae.workflows.encode import columns, decode_file, encode_file, read_codes
+from molae.workflows.output import open_output
+from molae.workflows.prepare import prepare_file
+from molae.workflows.reconstruct import reconstruct
+from molae.workflows.score import score_file
+
+FAST = {"workers": 1}
+
+
+def rows_of(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "csv", "parquet"])
+def test_codes_there_and_back(run, molecules, smiles, tmp_path, suffix):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    path = tmp_path / f"codes.{suffix}"
+    rejects = tmp_path / "rejects.csv"
+    done = encode_file(run, molecules, path, rejects=rejects, **FAST)
+    assert (done.written, done.rejected) == (300, 1)
+    assert rows_of(rejects)[0]["line"] == "151"
+    z = read_codes(path, run.size)
+    assert z.shape == (300, run.size)
+    np.testing.assert_allclose(z, run.encode(smiles).numpy(), atol=1e-4)
+    out = tmp_path / "back.smi"
+    back = decode_file(run, path, out)
+    assert (back.written, back.invalid) == (300, 0)
+    lines = out.read_text().split()
+    assert all(canonical(line) == line for line in lines)
+
+
+def test_codes_of_another_size_are_refused(run, tmp_path):
+    np.save(tmp_path / "z.npy", np.zeros((3, run.size + 1), np.float32))
+    with pytest.raises(ValueError, match=f"expected \\(n, {run.size}\\)"):
+        decode_file(run, tmp_path / "z.npy", tmp_path / "o.smi")
+    np.save(tmp_path / "nan.npy", np.full((3, run.size), np.nan, np.float32))
+    with pytest.raises(ValueError, match="not finite"):
+        decode_file(run, tmp_path / "nan.npy", tmp_path / "o.smi")
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=f"z1 to z{run.size}"):
+        decode_file(run, tmp_path / "t.csv", tmp_path / "o.smi")
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="codes"):
+        decode_file(run, tmp_path / "objects.npy", tmp_path / "o.smi")
+    assert not (tmp_path / "o.smi").exists()
+    assert columns(2) == ["z1", "z2"]
+
+
+def test_reconstruct(run, molecules):
+    result = reconstruct(run, molecules, limit=200, **FAST)
+    assert result.tried + result.rejected == 200
+    assert result.exact + len(result.misses) == result.tried
+    assert result.rate == result.exact / result.tried
+    miss = result.misses[0]
+    assert miss.smiles != miss.decoded
+    assert miss.similarity is None or 0 <= miss.similarity <= 1
+    assert canonical(miss.smiles) == miss.smiles
+
+
+def test_score(tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("name,SMILES\nethanol,CCO\nbad,C1CC\nbenzene,c1ccccc1\n")
+    target, rejects = tmp_path / "out.csv", tmp_path / "rejects.csv"
+    done = score_file(source, target, ["mw", "rings"], rejects=rejects, progress=False, **FAST)
+    assert (done.written, done.rejected) == (2, 1)
+    found = rows_of(target)
+    assert [row["name"] for row in found] == ["ethanol", "benzene"]
+    assert float(found[0]["mw"]) == pytest.approx(46.07, abs=0.01)
+    assert done.means["rings"] == pytest.approx(0.5)
+    assert rows_of(rejects)[0]["reason"].startswith("syntax")
+    with pytest.raises(ValueError, match="'logp'"):
+        score_file(source, target, ["logq"])
+
+
+def test_prepare(tmp_path):
+    source = tmp_path / "raw.smi"
+    source.write_text(
+        f"OCC ethanol\nCCO again\nCC(=O)[O-].[Na+] salt\nC1CC bad\nC[Pt]C metal\n{'C' * 40} long\n"
+    )
+    target, rejects = tmp_path / "clean.smi", tmp_path / "rejects.csv"
+    done = prepare_file(
+        source,
+        target,
+        neutralise=True,
+        elements=["C", "O"],
+        max_length=30,
+        rejects=rejects,
+        progress=False,
+        **FAST,
+    )
+    assert target.read_text() == "CCO\tethanol\nCC(=O)O\tsalt\n"
+    assert (done.read, done.written, done.duplicates, done.rejected) == (6, 2, 1, 3)
+    assert done.read == done.written + done.duplicates + done.rejected
+    assert set(done.reasons) == {"syntax", "element", "long SMILES"}
+    assert [row["line"] for row in rows_of(rejects)] == ["4", "5", "6"]
+    everything = prepare_file(source, target, unique=False, fragment="all", progress=False, **FAST)
+    assert everything.written == 5
+
+
+def test_pictures(tmp_path):
+    with open_output(tmp_path / "a.png", legend=lambda row: row["smiles"] or "?") as out:
+        out.write({"smiles": "CCO"})
+        out.write({"smiles": None})
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="no molecule"), open_output(tmp_path / "b.svg"):
+        pass
+    with pytest.raises(ValueError, match="does not exist"):
+        open_output(tmp_path / "nowhere" / "c.svg")
+    with pytest.raises(ValueError, match="unexpected"), open_output(tmp_path / "d.smi") as out:
+        out.write({"smiles": "C", "mw": 16.0})
+    assert not (tmp_path / "d.smi").exists()

@@ -1,0 +1,111 @@
+"""Generation: a stream that depends on the seed only, and counts what it drops."""
+
+from __future__ import annotations
+
+import pytest
+
+from molae.chem.molecules import canonical
+from molae.workflows.generate import generate
+from molae.workflows.summary import summarise
+
+FAST = {"workers": 1}
+
+
+def texts(generation):
+    return [row["smiles"] for row in generation]
+
+
+def test_canonical_and_complete(run):
+    made = generate(run, 60, seed=1, **FAST)
+    found = texts(made)
+    assert len(found) == 60
+    assert all(canonical(text) == text for text in found)
+    assert (made.counts.drawn, made.counts.written, made.counts.invalid) == (60, 60, 0)
+    assert made.counts.lines() == []
+
+
+def test_does_not_depend_on_batch_or_number(run):
+    whole = texts(generate(run, 50, seed=2, batch=50, temperature=1.0, **FAST))
+    assert texts(generate(run, 50, seed=2, batch=7, temperature=1.0, **FAST)) == whole
+    assert texts(generate(run, 20, seed=2, temperature=1.0, **FAST)) == whole[:20]
+    assert texts(generate(run, 50, seed=3, temperature=1.0, **FAST)) != whole
+
+
+def test_nothing_is_drawn_before_it_is_asked_for(run):
+    made = generate(run, 10_000_000, batch=16, **FAST)
+    for _ in range(20):
+        next(made)
+    assert made.counts.drawn == 32
+
+
+def test_unique(run):
+    made = generate(run, 40, seed=0, unique=True, temperature=2.0, batch=32, **FAST)
+    found = texts(made)
+    assert len(found) == len(set(found)) == 40
+    again = generate(run, 40, seed=0, temperature=2.0, batch=32, **FAST)
+    assert set(texts(again)) <= set(found)
+
+
+def test_gives_up(run):
+    made = generate(run, 5, requirements=["mw<0"], max_draws=60, batch=25, **FAST)
+    assert texts(made) == []
+    assert made.counts.exhausted
+    assert made.counts.drawn == 60
+    assert made.counts.unmet == {"mw<0": 60}
+    assert made.counts.lines() == [("not mw<0", 60)]
+
+
+def test_exclude(run, tmp_path):
+    first = texts(generate(run, 30, seed=4, **FAST))
+    path = tmp_path / "known.smi"
+    path.write_text("".join(f"{text}\n" for text in [*first, "nonsense"]))
+    made = generate(run, 30, seed=4, exclude=[path], temperature=None, **FAST)
+    assert not set(texts(made)) & set(first)
+    assert made.counts.excluded >= 30
+
+
+def test_filters_requirements_and_properties(run):
+    made = generate(
+        run,
+        15,
+        seed=5,
+        filters=["rings"],
+        requirements=["mw<400", "heavy_atoms>=2"],
+        properties=["mw", "qed"],
+        temperature=1.0,
+        batch=64,
+        **FAST,
+    )
+    rows = list(made)
+    assert list(rows[0]) == list(made.columns) == ["smiles", "mw", "qed"]
+    assert all(row["mw"] < 400 for row in rows)
+    dropped = sum(count for _, count in made.counts.lines())
+    assert made.counts.written == 15
+    assert made.counts.drawn >= 15 + dropped - 64
+
+
+def test_refusals_come_at_once(run):
+    with pytest.raises(ValueError, match="'qed'"):
+        generate(run, 1, properties=["qedd"])
+    with pytest.raises(ValueError, match="'pains'"):
+        generate(run, 1, filters=["pain"])
+    with pytest.raises(ValueError, match="mw"):
+        generate(run, 1, requirements=["mw<<5"])
+    with pytest.raises(ValueError, match="density"):
+        generate(run, 1, density="flow")
+    with pytest.raises(ValueError, match="at least"):
+        generate(run, -1)
+    with pytest.raises(ValueError, match="no such file"):
+        generate(run, 1, exclude=["nowhere.smi"])
+
+
+def test_summary():
+    summary = summarise(["OCC", "CCO", "C1CC", None, "CCN"])
+    assert summary.validity == pytest.approx(3 / 5)
+    assert summary.uniqueness == pytest.approx(2 / 3)
+    assert summary.novelty is None
+    from molae.datasets.splits import text_key
+
+    assert summarise(["OCC", "CCN"], {text_key("CCO")}).novelty == pytest.approx(1 / 2)
+    with pytest.raises(ValueError, match="nothing"):
+        summarise([])

@@ -1,0 +1,147 @@
+"""Training end to end: what is left behind, resuming, fine-tuning, refusals."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+
+import pytest
+import torch
+
+from molae.runs import Run, RunError, find
+from molae.runs.folder import CARD, CONFIG
+from molae.workflows.train import train
+
+
+def test_a_run_is_complete(run, molecules):
+    names = {path.name for path in run.folder.iterdir()}
+    assert {CONFIG, CARD, "weights.safetensors", "grammar.cfg", "history.jsonl"} <= names
+    assert {"densities", "checkpoint", "rejects.csv"} <= names
+    counts = run.card["counts"]
+    assert counts["training"] + counts["validation"] == 300
+    assert counts["rejected"] == 1
+    assert 0 <= run.card["metrics"]["reconstruction"] <= 1
+    assert run.card["data"][0]["file"] == molecules.name
+    assert find() == run.folder.resolve()
+
+
+def test_rejects_are_named(run):
+    with open(run.folder / "rejects.csv", newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["line"], row["text"]) == ("151", "C1CC(")
+    assert "syntax" in row["reason"]
+
+
+def test_same_seed_same_weights(small, molecules, tmp_path):
+    first, second = (
+        train(molecules, tmp_path / name, steps=3, **small).model.state_dict()
+        for name in ("a", "b")
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_interrupted_and_resumed(small, molecules, tmp_path, monkeypatch):
+    whole = train(molecules, tmp_path / "whole", steps=8, **small)
+    folder = tmp_path / "killed"
+    with monkeypatch.context() as patch:
+        patch.setattr("molae.workflows.train.fit_densities", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(molecules, folder, steps=4, **small)
+    with pytest.raises(RunError, match="--resume"):
+        Run.load(folder)
+    with pytest.raises(RunError, match="--resume"):
+        train(molecules, folder, steps=8, **small)
+    with pytest.raises(RunError, match="model was"):
+        train(molecules, folder, steps=8, resume=True, **(small | {"latent_dim": 8}))
+    resumed = train(molecules, folder, steps=4, resume=True, **small)
+    straight = train(molecules, tmp_path / "straight", steps=4, **small)
+    for name, value in straight.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name])
+    assert whole.card["training"]["steps"] == 8
+
+
+def _killed(*_arguments):
+    raise KeyboardInterrupt
+
+
+def test_a_full_disc_leaves_no_finished_run(small, molecules, tmp_path, monkeypatch):
+    def full(*_arguments, **_settings):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("molae.runs.folder.save_file", full)
+        with pytest.raises(ValueError, match="cannot"):
+            train(molecules, tmp_path / "run", steps=2, **small)
+    with pytest.raises(RunError, match="not finished"):
+        Run.load(tmp_path / "run")
+    train(molecules, tmp_path / "run", steps=2, resume=True, **small)
+    assert Run.load(tmp_path / "run", "cpu").size == 16
+
+
+def test_fine_tuning_keeps_what_is_known(run, small, tmp_path):
+    new = tmp_path / "new.smi"
+    new.write_text("C[Si](C)(C)CCO\nCC[Se]CC\n[2H]C(Cl)CCBr\nCCOCC\nCCNCC\n")
+    tuned = train(new, tmp_path / "tuned", start_from=run.folder, steps=1, **small)
+    assert tuned.codec.size > run.codec.size
+    assert tuned.codec.max_steps >= run.codec.max_steps
+    old = [run.codec.grammar.rule_text(i) for i in range(run.codec.size)]
+    now = [tuned.codec.grammar.rule_text(i) for i in range(tuned.codec.size)]
+    assert set(old) < set(now)
+    # One small step away from where it came from, row by row.
+    before = run.model.state_dict()["decoder.to_logits.weight"]
+    after = tuned.model.state_dict()["decoder.to_logits.weight"]
+    moved = (after[[now.index(text) for text in old]] - before).abs().max()
+    assert moved < 0.01
+    assert tuned.encode(["C[Si](C)(C)CCO"]).shape == (1, 16)
+
+
+def test_refusals(small, molecules, run, tmp_path):
+    with pytest.raises(RunError, match="finished run"):
+        train(molecules, run.folder, steps=1, **small)
+    with pytest.raises(ValueError, match="'rae'"):
+        train(molecules, tmp_path / "a", steps=1, objective="rea", **small)
+    with pytest.raises(ValueError, match="needs a head"):
+        train(molecules, tmp_path / "a", steps=1, objective="vae", head="delta", **small)
+    with pytest.raises(ValueError, match="has no noise"):
+        train(molecules, tmp_path / "a", steps=1, objective="ae", noise=0.1, **small)
+    with pytest.raises(ValueError, match="no such file"):
+        train(tmp_path / "gone.smi", tmp_path / "a", steps=1, **small)
+    nonsense = tmp_path / "nonsense.smi"
+    nonsense.write_text("hello\nworld\n")
+    with pytest.raises(ValueError, match="none of its 2 lines"):
+        train(nonsense, tmp_path / "a", steps=1, **small)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "letter.txt").write_text("dear")
+    with pytest.raises(RunError, match="not a run"):
+        train(molecules, other, steps=1, **small)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("objective", "decoder"), [("vae", "autoregressive"), ("ae", "feedforward")]
+)
+def test_other_members_of_the_family(small, molecules, tmp_path, objective, decoder):
+    folder = tmp_path / "run"
+    settings = small | {"decoder_hidden": 16}
+    train(molecules, folder, steps=2, objective=objective, decoder=decoder, **settings)
+    run = Run.load(folder, "cpu")
+    assert all(run.sample(4))
+
+
+def test_a_grammar_of_expressions(small, tmp_path):
+    source = tmp_path / "expressions.txt"
+    source.write_text("sin(x)\nx+1\nexp(x)*2\nx/3\nx*x\n")
+    run = train(source, tmp_path / "run", steps=2, grammar="equation", **small)
+    assert not run.molecules
+    assert all(isinstance(text, str) for text in run.sample(5))
+
+
+def test_a_handful_is_enough(small, tmp_path):
+    source = tmp_path / "two.smi"
+    source.write_text("CCO\nCCN\n")
+    with pytest.warns(UserWarning, match="few|covariance"):
+        run = train(source, tmp_path / "run", steps=2, **small)
+    assert run.sample(3, density="prior")
+    assert json.loads((tmp_path / "run" / CONFIG).read_text())["format"] == 1
