@@ -137,26 +137,20 @@ def judge(text: str) -> tuple[str, str]:
     mol = Chem.MolFromSmiles(text)
     if mol is None or mol.GetNumAtoms() == 0:
         return "refused", ""
-    form = Chem.MolToSmiles(mol)
-    if radical_atoms(mol):
-        return "with_radicals", form
-    again = codec_of("general", AGAIN_STEPS).parse([form]).rejects
-    return "not_parsed_again" if again else "molecule", again[0].reason if again else form
+    return "with_radicals" if radical_atoms(mol) else "molecule", Chem.MolToSmiles(mol)
 
 
 def serve(limit: float) -> None:
     """Judge the lines of standard input, one by one; the alarm ends a process that hangs."""
-    torch.set_num_threads(1)
-    codec_of("general", AGAIN_STEPS).parse(["C"])
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     print("ready", flush=True)
     with rdBase.BlockLogs():
         for line in sys.stdin:
             signal.setitimer(signal.ITIMER_REAL, limit)
-            outcome = judge(line.rstrip("\n"))
+            answer = judge(line.rstrip("\n"))
             signal.setitimer(signal.ITIMER_REAL, 0)
-            print(json.dumps(outcome), flush=True)
+            print(json.dumps(answer), flush=True)
 
 
 class Judge:
@@ -203,6 +197,12 @@ class Judge:
             self.process = None
 
 
+@lru_cache(maxsize=1)
+def _judge(limit: float) -> Judge:
+    """One for all cells of a worker; it ends with its standard input."""
+    return Judge(limit)
+
+
 def measure(cell: Cell, limit: float) -> dict[str, Any]:
     """Draw the strings of a cell and count what RDKit says."""
     torch.set_num_threads(1)
@@ -211,22 +211,24 @@ def measure(cell: Cell, limit: float) -> dict[str, Any]:
     x = draw(cell, codec)
     seconds = time.perf_counter() - began
     texts = codec.decode(x)
-    judge_one = Judge(limit)
-    judged = [judge_one(text) for text in texts]
-    judge_one.close()
+    judged = [_judge(limit)(text) for text in texts]
     counts = Counter(outcome for outcome, _ in judged)
-    bad = [(o, t, f) for t, (o, f) in zip(texts, judged, strict=True) if o != "molecule"]
+    bad = [[outcome, str(t)] for t, (outcome, _) in zip(texts, judged, strict=True)]
+    forms = sorted({form for _, form in judged if form})
+    rejects = codec_of("general", AGAIN_STEPS).parse(forms).rejects
+    counts["not_parsed_again"] = len(rejects)
     lengths = (x >= 0).sum(1)
     return {
         **asdict(cell),
         "strings": len(texts),
         **{name: counts[name] for name in OUTCOMES},
-        "distinct": len({form for outcome, form in judged if outcome == "molecule"}),
+        "distinct": len(forms),
         "mean_rules": round(float(lengths.float().mean()), 2),
         "longest": int(lengths.max()),
         "seconds_drawing": round(seconds, 2),
         "seconds": round(time.perf_counter() - began, 2),
-        "examples": [list(map(str, entry)) for entry in bad[:3]],
+        "examples": [entry for entry in bad if entry[0] != "molecule"][:3]
+        + [[reject.reason, reject.text] for reject in rejects[:3]],
     }
 
 

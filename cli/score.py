@@ -29,7 +29,7 @@ def score(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compute properties of the molecules of a file; the input's other columns are kept.
+    """Compute properties of the molecules of a file: a table of SMILES, names and numbers.
 
     Without --property these are qed, logp, sa and mw.
     """

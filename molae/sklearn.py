@@ -63,6 +63,7 @@ class MoleculeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 seed=self.seed,
                 device=self.device,
                 progress=False,
+                remembered=False,
             )
         self.run_.folder = None
         return self

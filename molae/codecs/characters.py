@@ -46,6 +46,9 @@ class CharacterConstraint:
         legal[:, -1] = True
         return legal & ~state.ended[:, None]
 
+    def window(self, state: CharacterState) -> None:
+        """None: all characters are legal."""
+
     def advance(self, state: CharacterState, rule: Tensor) -> CharacterState:
         """Write one entry (n,) int64 in every row; rows with ``PAD`` stay."""
         state.steps = state.steps + (rule >= 0)

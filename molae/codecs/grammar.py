@@ -20,6 +20,8 @@ from molae.types import PAD
 
 #: Longest derivation that a codec takes when nothing else is said; ZINC needs 91, drugs up to 300.
 MAX_STEPS = 400
+#: Steps by which the budget may be tighter than a molecule's own length.
+MARGIN = 4
 
 
 class GrammarCodec(SequenceCodec):
@@ -149,7 +151,12 @@ class GrammarCodec(SequenceCodec):
         stops = self.constraint.first_illegal(torch.from_numpy(rules[rows, :width])).numpy()
         for row, step in zip(rows[stops >= 0], stops[stops >= 0], strict=True):
             token = self._spelling[rules[row, step]]
-            failures[int(row)] = (token, f"valence or ring bond: step {step + 1} writes {token!r}")
+            why = f"valence or ring bond: step {step + 1} writes {token!r}"
+            length = int((rules[row] >= 0).sum())
+            if length > self.max_steps - MARGIN:
+                # The budget keeps room for ending a molecule in a simple way, which may be longer.
+                why = f"too long: {length} rules, the limit of {self.max_steps} leaves no room"
+            failures[int(row)] = (token, why)
             good[row] = False
 
     def decode(self, x: Tensor) -> list[str | None]:

@@ -29,7 +29,7 @@ from molae.grammar.cfg import NEVER, Grammar
 from molae.grammar.memory import MaskMemory
 from molae.grammar.promise import has_attributes
 from molae.grammar.smiles import FORBIDDEN, MAX_SLACK
-from molae.types import PAD
+from molae.types import PAD, Window
 
 
 @dataclass
@@ -118,6 +118,14 @@ class GrammarConstraint:
             return price <= tables.ceiling
         return price <= state.slack.clamp(max=tables.ceiling).to(price.dtype)[:, None]
 
+    def window(self, state: MachineState) -> Window | None:
+        """The rules of the non-terminal on top, where the grammar lists them together."""
+        tables = self._on(state.stack.device)
+        if tables.first is None or tables.widths is None:
+            return None
+        top = state.stack.gather(1, state.height[:, None])[:, 0]
+        return Window(tables.first.index_select(0, top), tables.widths.index_select(0, top))
+
     def advance(self, state: MachineState, rule: Tensor) -> MachineState:
         """Take one rule (n,) int64 in every row, in place; rows with ``PAD`` stay as they are."""
         tables = self._on(state.stack.device)
@@ -190,6 +198,18 @@ def _map(state: MachineState, change: Callable[[Tensor], Tensor]) -> MachineStat
     return MachineState(change(state.stack), change(state.height), change(state.slack), inner)
 
 
+def _windows(
+    grammar: Grammar, device: torch.device | str
+) -> tuple[Tensor | None, Tensor | None]:
+    """First rule and number of rules of each non-terminal, (N + 1,) each; None if they scatter."""
+    rules = [grammar.by_lhs(symbol) for symbol in range(len(grammar.nonterminals))]
+    if any(row and row[-1] - row[0] + 1 != len(row) for row in rules):
+        return None, None
+    first = [row[0] if row else 0 for row in rules] + [0]
+    widths = [len(row) for row in rules] + [0]
+    return torch.tensor(first, device=device), torch.tensor(widths, device=device)
+
+
 class _Tables:
     """Tensors of one grammar on one device. ``empty`` is the non-terminal of an empty stack."""
 
@@ -221,6 +241,7 @@ class _Tables:
         self.pushed = torch.tensor(padded, device=device)
         self.pushes = torch.tensor([*map(len, pushes), 1], device=device)
         self.offsets = torch.arange(self.width, device=device)[None]
+        self.first, self.widths = _windows(grammar, device) if stack else (None, None)
         self.attributes = Attributes(_table(grammar), device) if attributes else None
 
 

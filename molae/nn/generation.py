@@ -83,6 +83,7 @@ def generate(
                 index=slots.index,
                 step=slots.step,
                 temperature=temperature,
+                window=constraint.window(slots.state),
             )
             slots.write(rule)
     return slots.x[:-1, :-1].contiguous()

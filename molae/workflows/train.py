@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from molae.datasets.files import explained
 from molae.datasets.splits import split_by_key
 from molae.names import DECODERS, OBJECTIVES, pick
 from molae.runs.build import ENCODERS, USUAL_HEAD, build
-from molae.runs.folder import CARD, CONFIG, RunError, begin, finish, read_config
+from molae.runs.folder import CARD, CONFIG, GRAMMAR, RunError, begin, finish, read_config
 from molae.runs.grow import carry
 from molae.runs.places import remember
 from molae.runs.run import Run
@@ -66,6 +68,7 @@ def train(
     workers: int | None = None,
     cache: Path | None = None,
     command: str | None = None,
+    remembered: bool = True,
     say: Say | None = None,
 ) -> Run:
     """Train a model on molecule files and leave it in a folder, with densities and a card.
@@ -112,6 +115,7 @@ def train(
         workers: Processes that read molecules; None for one a core.
         cache: Folder for encoded data, instead of beside the files.
         command: The command line, for the card.
+        remembered: Make this the run that is meant where none is named.
         say: Called with a sentence now and then.
 
     Raises:
@@ -124,6 +128,8 @@ def train(
     folder, say = Path(output), say or _silent
     if epochs is None and seconds is None and steps is None:
         epochs = EPOCHS
+    if not 0 <= validation < 1:
+        raise ValueError(f"validation is {validation}; expected a share from 0 to below 1")
     config: dict[str, Any] = {
         "model": {
             "latent_dim": latent_dim,
@@ -161,33 +167,35 @@ def train(
     config["data"] = [[source["file"], source["sha256"]] for source in data.sources]
     run = _begun(config, going, data, old, folder, say)
     learnt, held = _split(data.data, validation, seed)
-    result = fit(
-        run.model,
-        run.objective,
-        learnt,
-        validation=held if len(held) else None,
-        epochs=epochs,
-        seconds=seconds,
-        steps=steps,
-        batch_size=min(batch_size, len(learnt)),
-        learning_rate=learning_rate,
-        seed=seed,
-        device=device,
-        precision=precision,
-        folder=folder,
-        resume=resume,
-        patience=patience if len(held) else None,
-        tensorboard=tensorboard,
-        progress=progress,
-        unit="molecules" if run.molecules else "texts",
-    )
+    with _nothing_left_behind(folder):
+        result = fit(
+            run.model,
+            run.objective,
+            learnt,
+            validation=held if len(held) else None,
+            epochs=epochs,
+            seconds=seconds,
+            steps=steps,
+            batch_size=min(batch_size, len(learnt)),
+            learning_rate=learning_rate,
+            seed=seed,
+            device=device,
+            precision=precision,
+            folder=folder,
+            resume=resume,
+            patience=patience if len(held) else None,
+            tensorboard=tensorboard,
+            progress=progress,
+            unit="molecules" if run.molecules else "texts",
+        )
     fit_densities(run, learnt, seed, say)
     run.card = card(data, learnt, held, result, command)
     run.card["metrics"] = measure(run, learnt, held)
     if _main_process():
         with explained(folder):
             finish(run, folder)
-        remember(folder)
+        if remembered:
+            remember(folder)
     run.folder = folder
     return run
 
@@ -278,6 +286,21 @@ def _under_way(folder: Path, resume: bool) -> dict[str, Any] | None:
     return None
 
 
+@contextmanager
+def _nothing_left_behind(folder: Path) -> Iterator[None]:
+    """Take away what was begun where an error comes before there is anything to resume from."""
+    try:
+        yield
+    except BaseException:
+        if _main_process() and not (folder / "checkpoint" / "state.json").exists():
+            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+            for name in (CONFIG, GRAMMAR, "history.jsonl", "rejects.csv"):
+                (folder / name).unlink(missing_ok=True)
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
 def _begun(
     config: dict[str, Any],
     going: dict[str, Any] | None,
@@ -296,7 +319,7 @@ def _begun(
         new = carry(old, run)
         say(f"starting from {old.folder}: {new} of {data.codec.size} rules are new")
     if going is None and _main_process():
-        with explained(folder):
+        with _nothing_left_behind(folder), explained(folder):
             begin(run, folder)
             if data.rejected:
                 data.write_rejects(folder / "rejects.csv")
@@ -326,8 +349,6 @@ def _check_same(was: dict[str, Any], now: dict[str, Any]) -> None:
 
 def _split(data: SequenceData, share: float, seed: int) -> tuple[SequenceData, SequenceData]:
     """What is learnt from, and what is held out."""
-    if not 0 <= share < 1:
-        raise ValueError(f"validation is {share}; expected a share from 0 to below 1")
     keys = data.keys
     if keys is None:
         raise ValueError("the data has no keys to split it by")

@@ -134,14 +134,15 @@ def test_neighbors(ask, tmp_path):
     assert "CCOCC" not in {row["smiles"] for row in found}
 
 
-def test_score_keeps_columns(molae, tmp_path):
+def test_score_keeps_names(molae, tmp_path):
     (tmp_path / "in.csv").write_text("Name,Smiles\nethanol,CCO\nbenzene,c1ccccc1\n")
     words = ["-p", "mw,rings", "-p", "logp", "--workers", 1]
     result = molae("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv", *words)
     assert result.exit_code == 0, result.output
     found = rows(tmp_path / "out.csv")
-    assert list(found[0]) == ["Name", "Smiles", "mw", "rings", "logp"]
-    assert [row["rings"] for row in found] == ["0", "1"]
+    assert list(found[0])[-3:] == ["mw", "rings", "logp"]
+    assert [float(row["rings"]) for row in found] == [0, 1]
+    assert "benzene" in found[1].values()
     assert "mw" in result.stdout
 
 

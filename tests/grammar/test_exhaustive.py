@@ -1,4 +1,4 @@
-"""All strings of up to five tokens: the machine accepts what RDKit accepts, no more and no less."""
+"""All strings of up to five tokens: the machine accepts just what RDKit accepts."""
 
 from __future__ import annotations
 

@@ -162,12 +162,22 @@ def test_every_rule_of_real_molecules_is_allowed(real_molecules, general_codec):
     assert (general_codec.constraint.first_illegal(x) == -1).all()
 
 
-def test_the_budget_of_a_real_molecule_is_no_tighter_than_its_length(real_molecules):
-    """With exactly as many steps as the derivation takes, it is still possible."""
-    for text in real_molecules[::5]:
-        whole = shipped_codec("smiles", 400).parse([text])
-        exact = GrammarConstraint(shipped_codec("smiles").grammar, len(whole.rules))
+def test_the_bound_of_the_budget_is_tight(real_molecules, general_codec):
+    """What rings and valences owe is bounded from above, by eight steps too many at most."""
+    for text in real_molecules[::4]:
+        whole = general_codec.parse([text])
+        exact = GrammarConstraint(general_codec.grammar, len(whole.rules) + 8)
         assert exact.first_illegal(whole.padded()).tolist() == [-1], text
+
+
+def test_the_budget_is_exact_where_no_ring_is_open(general_codec):
+    for text in ("C", "CCO", "CC(C)C", "OC(=O)C#N", "C[N+](C)(C)C", "[Na+].[Cl-]", "CS(C)(=O)=O"):
+        whole = general_codec.parse([text], prepared=True)
+        exact = GrammarConstraint(general_codec.grammar, len(whole.rules))
+        assert exact.first_illegal(whole.padded()).tolist() == [-1], text
+        if len(whole.rules) > 2:
+            short = GrammarConstraint(general_codec.grammar, len(whole.rules) - 1)
+            assert short.first_illegal(whole.padded()).tolist() != [-1], text
 
 
 def test_budget_off_may_cut_off(codec_of):
@@ -235,12 +245,14 @@ def test_rules_that_cannot_end_are_never_allowed(budget):
         allowed = constraint.allowed(state)
         assert not allowed[:, never].any()
         index = torch.arange(60)
-        rule = choose(never.float().expand(60, -1), allowed, seed=1, index=index, step=index + step)
+        rule = choose(
+            never.float().expand(60, -1), allowed, seed=1, index=index, step=index + step
+        )
         state = constraint.advance(state, rule)
 
 
 def test_too_small_a_budget_is_an_error():
-    with pytest.raises(ValueError, match="shortest derivation .* takes 2"):
+    with pytest.raises(ValueError, match=r"shortest derivation .* takes 2"):
         GrammarConstraint(shipped_codec("smiles").grammar, 1)
     hopeless = Grammar.from_text("S -> 'a' S\n")
     with pytest.raises(ValueError, match="infinitely many"):

@@ -31,6 +31,9 @@ class Rolling:
             "done": torch.zeros(n, dtype=torch.bool, device=device),
         }
 
+    def window(self, state):
+        return None
+
     def allowed(self, state):
         return self.legal(state["step"]) & ~state["done"][:, None]
 

@@ -30,6 +30,9 @@ class Anything:
     def start(self, n, device="cpu"):
         return torch.zeros(n, dtype=torch.int64)
 
+    def window(self, state):
+        return None
+
     def allowed(self, state):
         return (state < T).unsqueeze(-1).expand(-1, V)
 

@@ -18,12 +18,13 @@ def test_demo(tmp_path, monkeypatch, small, molecules):
 
     monkeypatch.setattr(module, "train", quick)
     monkeypatch.setattr(module, "data_path", lambda _name: nullcontext(molecules))
+    monkeypatch.setattr(module, "COMPARED", 10)
     heard: list[str] = []
     for _ in range(2):  # safe to run twice
-        result = module.demo(tmp_path / "demo", n=30, workers=1, say=heard.append)
+        result = module.demo(tmp_path / "demo", n=20, workers=1, say=heard.append)
     names = {path.name for path in (tmp_path / "demo").iterdir()}
     assert names == {"run", "molecules.smi", "molecules.csv", "molecules.png"}
-    assert len((tmp_path / "demo" / "molecules.smi").read_text().split()) == 30
+    assert len((tmp_path / "demo" / "molecules.smi").read_text().split()) == 20
     assert result.numbers["validity"] == 1.0
     assert result.numbers["trained_on"] < 300
     assert ("valid (RDKit)", "100.0 %") in result.rows

@@ -105,6 +105,12 @@ def test_refusals(small, molecules, run, tmp_path):
         train(molecules, tmp_path / "a", steps=1, objective="vae", head="delta", **small)
     with pytest.raises(ValueError, match="has no noise"):
         train(molecules, tmp_path / "a", steps=1, objective="ae", noise=0.1, **small)
+    with pytest.raises(ValueError, match="device 'gpu'"):
+        train(molecules, tmp_path / "a", steps=1, **(small | {"device": "gpu"}))
+    with pytest.raises(ValueError, match="one of epochs"):
+        train(molecules, tmp_path / "a", steps=1, epochs=1, **small)
+    with pytest.raises(ValueError, match="share"):
+        train(molecules, tmp_path / "a", steps=1, validation=1.0, **small)
     with pytest.raises(ValueError, match="no such file"):
         train(tmp_path / "gone.smi", tmp_path / "a", steps=1, **small)
     nonsense = tmp_path / "nonsense.smi"
