@@ -117,9 +117,12 @@ def codec_of(name: str, budget: int) -> GrammarCodec:
 def draw(cell: Cell, codec: GrammarCodec) -> Tensor:
     """Sequences of one cell, (n, T)."""
     generator = torch.Generator().manual_seed(cell.seed)
+    tile = min(512, cell.n)
     if cell.source == "network":
         torch.manual_seed(cell.seed)
-        decoder = AutoregressiveDecoder(codec.size, 16, codec.constraint, embedding=32, hidden=64)
+        decoder = AutoregressiveDecoder(
+            codec.size, 16, codec.constraint, embedding=32, hidden=64, tile=tile
+        )
         codes = torch.randn(cell.n, 16, generator=generator)
         drawn: Tensor = decoder.eval()(codes).sample(cell.seed, temperature=cell.temperature)
         return drawn

@@ -119,7 +119,7 @@ def test_what_the_masks_forbid_is_rejected(general):
 
 
 def test_workers_change_nothing(general, real_molecules, monkeypatch):
-    items = [*real_molecules[:60], "nonsense", *real_molecules[60:120]]
+    items = [*real_molecules[:25], "nonsense", *real_molecules[25:50]]
     alone = general.parse(items)
     # Chunks of 4000 would leave nothing to share.
     monkeypatch.setattr("molae.codecs.base.CHUNK", 30)

@@ -250,6 +250,36 @@ class Attributes:
         self._decades(allowed, where, price, grammar_cost, limit)
         return allowed
 
+    def takes(
+        self, s: AttributeState, rule: Tensor, grammar_cost: Tensor, slack: Tensor | None
+    ) -> Tensor:
+        """Whether one given rule is legal in each row, (n,) bool: ``allowed`` for less work.
+
+        Args:
+            s: The state.
+            rule: (n,) int64.
+            grammar_cost: (n,) steps that the context-free rules add.
+            slack: As for ``allowed``.
+        """
+        cost = self.cost.view(-1).index_select(0, s.key * self.cost.shape[1] + rule)
+        cost = cost.long() + grammar_cost
+        limit = MAX_SLACK if slack is None else (slack - s.debt).clamp(max=MAX_SLACK)
+        if not self.has_rings:
+            return cost <= limit
+        _, _, number, tens, digit, _ = self.rule_facts.index_select(0, rule).unbind(1)
+        number = number * (s.position == RING_OR_NEXT)
+        second = (s.position == DECADE) & (digit >= 0)
+        number = torch.where(second, s.decade * 10 + digit, number)[:, None]
+        match = (s.slot_number == number) & (number > 0)
+        close = torch.where(match, s.close_cost, FORBIDDEN).amin(1) + grammar_cost
+        legal = torch.where(match.any(1), close, cost) <= limit
+        if not self.has_decades:
+            return legal
+        decade = (s.slot_number // 10 == tens[:, None]) & (tens > 0)[:, None]
+        best = torch.where(decade, s.close_cost, FORBIDDEN).amin(1) + grammar_cost
+        spare = decade.sum(1) < 10
+        return torch.where(tens > 0, (legal & spare) | (best <= limit), legal)
+
     def _decades(
         self, allowed: Tensor, number: Tensor, price: Tensor, grammar_cost: Tensor, limit: Tensor
     ) -> None:

@@ -169,11 +169,21 @@ class GrammarConstraint:
         found = torch.full((len(x),), -1, dtype=torch.int64, device=x.device)
         for step in range(x.shape[1]):
             rule = x[:, step]
-            legal = self.allowed(state).gather(1, rule.clamp(min=0)[:, None])[:, 0]
+            legal = self._takes(state, rule.clamp(min=0))
             found = torch.where((found < 0) & (rule >= 0) & ~legal, step, found)
             # What follows an illegal rule means nothing; the row rests there.
             state = self.advance(state, torch.where(found < 0, rule, PAD))
         return found
+
+    def _takes(self, state: MachineState, rule: Tensor) -> Tensor:
+        """Whether one given rule is legal in each row, (n,) int64 -> (n,) bool."""
+        tables = self._on(state.stack.device)
+        top = state.stack.gather(1, state.height[:, None])[:, 0]
+        price = tables.cost.view(-1).index_select(0, top * self.size + rule).long()
+        slack = state.slack if self.budget else None
+        if tables.attributes is not None and state.attributes is not None:
+            return tables.attributes.takes(state.attributes, rule, price, slack)
+        return price <= (tables.ceiling if slack is None else slack.clamp(max=tables.ceiling))
 
     def take(self, state: MachineState, rows: Tensor) -> MachineState:
         """The states of some rows, as new tensors."""
