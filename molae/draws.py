@@ -31,6 +31,14 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ _shift(x, 31)
 
 
+def _mixed_seed(seed: int) -> int:
+    """``_mix`` of a seed in Python's integers: a tensor would have to be sent to the device."""
+    x = (seed * _GOLDEN + 1) % 2**64
+    for shift, factor in ((30, _MIX1), (27, _MIX2), (31, 1)):
+        x = ((x ^ (x >> shift)) * factor) % 2**64
+    return x - 2**64 if x >= 2**63 else x
+
+
 def uniforms(seed: int, index: Tensor, step: Tensor) -> Tensor:
     """Uniform numbers in the open interval (0, 1).
 
@@ -44,8 +52,7 @@ def uniforms(seed: int, index: Tensor, step: Tensor) -> Tensor:
         more, the largest would round up to 1.
     """
     # The seed is mixed on its own first, or seed 1 would repeat seed 0, shifted by one item.
-    wrapped = (seed + 2**63) % 2**64 - 2**63
-    key = _mix(torch.tensor(wrapped, dtype=torch.int64, device=index.device) * _GOLDEN + 1)
+    key = _mixed_seed(seed)
     x = _mix(_mix(index * _GOLDEN + key) + step * _GOLDEN)
     return (_shift(x, 41).to(torch.float32) + 0.5) * 2.0**-23
 
@@ -105,7 +112,7 @@ def _invert(logits: Tensor, allowed: Tensor, u: Tensor, temperature: float) -> T
     # A row with nothing legal: exp(-inf - finite) is 0, not nan.
     scores.sub_(top.clamp(min=-3.0e38))
     if temperature != 1.0:
-        scores.div_(temperature)
+        scores.div_(max(temperature, 1e-30))  # below that, 0 / temperature would be no number
     total = scores.exp_().cumsum(1)
     aim = u[:, None] * total[:, -1:]
     # The first entry whose cumulative weight exceeds the aim has weight above 0, so it is legal,

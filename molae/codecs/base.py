@@ -175,7 +175,7 @@ class SequenceCodec(abc.ABC):
             workers: Processes (joblib); with 1 all is done here.
             prepared: The texts are spelt as the codec wants them already (Kekule SMILES).
         """
-        if workers == 1:
+        if workers == 1 or len(items) <= CHUNK:
             pieces = [
                 self.chunk(items[i : i + CHUNK], prepared) for i in range(0, len(items), CHUNK)
             ]

@@ -20,8 +20,6 @@ from molae.types import PAD
 
 #: Longest derivation that a codec takes when nothing else is said; ZINC needs 91, drugs up to 300.
 MAX_STEPS = 400
-#: Steps by which the budget may be tighter than a molecule's own length.
-MARGIN = 4
 
 
 class GrammarCodec(SequenceCodec):
@@ -152,17 +150,26 @@ class GrammarCodec(SequenceCodec):
         for row, step in zip(rows[stops >= 0], stops[stops >= 0], strict=True):
             token = self._spelling[rules[row, step]]
             why = f"valence or ring bond: step {step + 1} writes {token!r}"
-            length = int((rules[row] >= 0).sum())
-            if length > self.max_steps - MARGIN:
-                # The budget keeps room for ending a molecule in a simple way, which may be longer.
+            if self._only_long(rules[row]):
+                length = int((rules[row] >= 0).sum())
                 why = f"too long: {length} rules, the limit of {self.max_steps} leaves no room"
             failures[int(row)] = (token, why)
             good[row] = False
 
+    def _only_long(self, rules: NDArray[np.int64]) -> bool:
+        """Whether a derivation is refused by the budget alone.
+
+        The budget keeps room for ending a molecule in a simple way, which can take some steps more
+        than the molecule's own way.
+        """
+        free = GrammarConstraint(self.grammar, self.max_steps, budget=False)
+        own = torch.from_numpy(rules[rules >= 0])[None]
+        return int(free.first_illegal(own)[0]) < 0
+
     def decode(self, x: Tensor) -> list[str | None]:
         """Texts of derivations (n, T): exactly their terminals; None where it is not complete."""
         rows = x.cpu().tolist()
-        if self._leads:
+        if self._leads and self.constraint.stack:
             spelling = self._spelling
             done = self._complete(x)
             return [

@@ -36,9 +36,11 @@ class Lexer:
 
     Args:
         terminals: Their spellings; empty ones are left out.
+        skip: Bytes that may stand between tokens and mean nothing.
     """
 
-    def __init__(self, terminals: Sequence[str]) -> None:
+    def __init__(self, terminals: Sequence[str], skip: bytes = b"") -> None:
+        self._skip = np.frombuffer(skip, dtype=np.uint8)
         nodes: list[dict[int, int]] = [{}]
         accepts = [-1]
         for number, spelling in enumerate(terminals):
@@ -80,33 +82,33 @@ class Lexer:
         """Cut every text into tokens."""
         encoded = [text.encode() for text in texts]
         sizes = np.array([len(e) for e in encoded], dtype=np.int64)
-        ends = np.cumsum(sizes + 1)
-        begins = ends - sizes - 1
+        ends = np.cumsum(sizes + 1) - 1
+        begins = ends - sizes
         # A zero byte ends each text, so that no terminal reaches into the next one.
         flat = np.frombuffer(b"\0".join([*encoded, b""]), dtype=np.uint8)
         found, length = self.matches(flat)
-        place = begins.copy()
-        stuck = np.full(len(texts), -1, dtype=np.int64)
-        ids, places = [], []
+        goes_on = self._goes_on(flat)
+        place = goes_on[begins]
+        ids: list[Ints] = []
+        places: list[Ints] = []
         live = np.arange(len(texts))
-        while len(live):
+        while len(live := live[found[place[live]] >= 0]):
             here = place[live]
-            token = np.where(here < ends[live] - 1, found[np.minimum(here, len(flat) - 1)], -1)
-            bad = (token < 0) & (here < ends[live] - 1)
-            stuck[live[bad]] = (here - begins[live])[bad]
-            live, here, token = live[token >= 0], here[token >= 0], token[token >= 0]
-            if not len(live):
-                break
-            row = np.full(len(texts), -1, dtype=np.int64)
-            row[live] = token
-            where = np.full(len(texts), -1, dtype=np.int64)
-            where[live] = here - begins[live]
+            row, where = np.full((2, len(texts)), -1, dtype=np.int64)
+            row[live], where[live] = found[here], here - begins[live]
             ids.append(row)
             places.append(where)
-            place[live] = here + length[here]
-        empty = np.zeros((0, len(texts)), dtype=np.int64)
+            place[live] = goes_on[here + length[here]]
+        stuck = np.where(place < ends, place - begins, -1)
+        empty = np.zeros((len(texts), 0), dtype=np.int64)
         return Tokens(
-            np.stack(ids, 1) if ids else empty.T,
-            np.stack(places, 1) if places else empty.T,
-            stuck,
+            np.stack(ids, 1) if ids else empty, np.stack(places, 1) if places else empty, stuck
         )
+
+    def _goes_on(self, flat: NDArray[np.uint8]) -> Ints:
+        """Where reading goes on from each byte: there, or behind the blanks that stand there."""
+        places = np.arange(len(flat))
+        if len(self._skip):
+            places[np.isin(flat, self._skip)] = len(flat)
+            places = np.minimum.accumulate(places[::-1])[::-1]
+        return places

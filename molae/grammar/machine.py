@@ -15,8 +15,9 @@ the host.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from molae.grammar.attribute_state import AttributeState
 from molae.grammar.attributes import Attributes
 from molae.grammar.cfg import NEVER, Grammar
 from molae.grammar.memory import MaskMemory
-from molae.grammar.promise import has_attributes
+from molae.grammar.promise import LARGEST_PRICE, has_attributes
 from molae.grammar.smiles import FORBIDDEN, MAX_SLACK
 from molae.types import PAD, Window
 
@@ -56,7 +57,8 @@ class GrammarConstraint:
         grammar: The rules, V of them.
         max_steps: T, the number of rules within which every derivation ends.
         stack: Only rules of the non-terminal on top.
-        budget: Only rules after which the derivation can still end in time.
+        budget: Only rules after which the derivation can still end in time. It counts on the
+            stack: without that, strings may be cut off.
         attributes: Free valence and ring bonds, where the grammar's terminals are SMILES tokens;
             True has no effect on other grammars.
 
@@ -88,6 +90,9 @@ class GrammarConstraint:
         self._memory = MaskMemory(grammar.size)
 
     def _on(self, device: torch.device | str) -> _Tables:
+        device = torch.device(device)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", torch.cuda.current_device())
         name = str(device)
         if name not in self._tables:
             self._tables[name] = _Tables(self.grammar, device, self.stack, self.attributes)
@@ -150,6 +155,18 @@ class GrammarConstraint:
         Derivations seen before are remembered, so an epoch of training runs the machine once.
         """
         return self._memory.recall(x, self._run)
+
+    def remember(self, sequences: Iterable[Tensor]) -> None:
+        """Learn the masks of derivations that will come again, a large block (n, T) at a time.
+
+        Not needed, but a mini-batch has too few rows to keep the machine busy.
+        """
+        for block in sequences:
+            self._memory.learn(block, self._run)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without tables and memory, which a copy or another process makes anew."""
+        return self.__dict__ | {"_tables": {}, "_memory": MaskMemory(self.size)}
 
     def _run(self, x: Tensor) -> Tensor:
         """``mask`` by running the machine."""
@@ -232,7 +249,7 @@ class _Tables:
         rest = [sum(int(steps[s]) for s in rule.rhs if s >= 0) for rule in rules]
         own = np.array([1 + rest[i] - int(steps[rule.lhs]) for i, rule in enumerate(rules)])
         usable = grammar.finite
-        tight = not usable.any() or int(own[usable].max()) <= 20
+        tight = not usable.any() or int(own[usable].max()) <= LARGEST_PRICE
         # int8 where prices are small, as in all shipped grammars: a quarter of the memory traffic.
         kind = np.int8 if tight else np.int32
         self.ceiling = MAX_SLACK if tight else NEVER // 4096

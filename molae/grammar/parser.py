@@ -13,8 +13,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from molae.grammar.cfg import Grammar
-from molae.grammar.lexer import Lexer
+from molae.grammar.cfg import Grammar, Rule
+from molae.grammar.lexer import Lexer, Tokens
+from molae.grammar.sets import END, sets
 
 Ints = NDArray[np.int64]
 
@@ -49,84 +50,132 @@ class Parsed:
 
 
 class Parser:
-    """A deterministic parser.
+    """A deterministic parser: one token of look-ahead settles every rule (LL(1)).
 
     Args:
-        grammar: Every rule begins with its only terminal, or is empty.
+        grammar: Any grammar of that kind; in Greibach form, as ``smiles.cfg`` is, a rule takes its
+            token along, so there are as many steps as rules.
 
     Raises:
-        ValueError: If the grammar is not of that form, or a non-terminal has two rules that begin
-            with the same terminal.
+        ValueError: If at some token two rules may replace the same non-terminal.
     """
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
-        self.lexer = Lexer(grammar.terminals)
-        end = len(grammar.terminals)  # what an empty rule looks at: the end of the text
-        self._rule = np.full((len(grammar.nonterminals) + 1, end + 1), -1, dtype=np.int64)
-        for index, rule in enumerate(grammar.rules):
-            terminal = end if not rule.rhs else -1 - rule.rhs[0]
-            others = [s for s in rule.rhs[1:] if s < 0]
-            if terminal < 0 or others or self._rule[rule.lhs, terminal] >= 0:
-                where = grammar.rule_text(index)
-                raise ValueError(f"{grammar.name}: not deterministic at {where}")
-            self._rule[rule.lhs, terminal] = index
-        pushes = [[s for s in rule.rhs if s >= 0][::-1] for rule in grammar.rules]
+        self._end = len(grammar.terminals)
+        self._mark = len(grammar.nonterminals)  # symbols from here on are terminals
+        # One column for the end of the text, and one for what is no token, where no rule applies.
+        self._rule = np.full((self._mark, self._end + 2), -1, dtype=np.int64)
+        known = sets(grammar)
+        for index in known.rules:
+            rule = grammar.rules[index]
+            for symbol in known.predict(rule.lhs, rule.rhs):
+                column = self._end if symbol == END else -1 - symbol
+                if self._rule[rule.lhs, column] >= 0:
+                    text = grammar.rule_text(index)
+                    raise ValueError(f"{grammar.name}: not deterministic at {text}")
+                self._rule[rule.lhs, column] = index
+        blanks = b"" if any(" " in t for t in grammar.terminals) else b" \t"
+        plain = grammar.directives.get("spelling", "text") == "text"
+        self.lexer = Lexer(grammar.terminals, skip=blanks if plain else b"")
+        self._takes = np.array([bool(r.rhs) and r.rhs[0] < 0 for r in grammar.rules])
+        pushes = [self._pushes(rule) for rule in grammar.rules]
         self._width = max([len(p) for p in pushes] + [1])
         self._pushed = np.array([p + [0] * (self._width - len(p)) for p in pushes], dtype=np.int64)
-        self._pushes = np.array([len(p) for p in pushes], dtype=np.int64)
+        self._count = np.array([len(p) for p in pushes], dtype=np.int64)
+
+    def _pushes(self, rule: Rule) -> list[int]:
+        """What a rule leaves on the stack, top last; a leading terminal is taken at once."""
+        rest = rule.rhs[1:] if rule.rhs and rule.rhs[0] < 0 else rule.rhs
+        return [s if s >= 0 else self._mark - 1 - s for s in reversed(rest)]
 
     def parse(self, texts: Sequence[str]) -> Parsed:
         """The left-most derivation of every text."""
         tokens = self.lexer.read(texts)
-        n, length = tokens.ids.shape
-        end = len(self.grammar.terminals)
-        rules = np.full((n, length + 1), -1, dtype=np.int64)
-        stack = np.zeros((n, (length + 2) * max(1, self._width - 1) + 2), dtype=np.int64)
-        stack[:, 0] = len(self.grammar.nonterminals)
-        stack[:, 1] = self.grammar.start
-        height = np.ones(n, dtype=np.int64)
+        work = _Work(len(texts), self.grammar.start, self._width, tokens.ids.shape[1])
+        unreadable = np.where(tokens.stuck >= 0, self._end + 1, self._end)[:, None]
+        look = np.concatenate([np.where(tokens.ids < 0, unreadable, tokens.ids), unreadable], 1)
         failures: dict[int, Failure] = {}
-        live = np.arange(n)
-        for step in range(length + 1):
-            token = tokens.ids[live, step] if step < length else np.full(len(live), -1)
-            top = stack[live, height[live]]
-            rule = self._rule[top, np.where(token < 0, end, token)]
-            readable = (token >= 0) | (tokens.stuck[live] < 0)
-            closed = (token < 0) & readable & (height[live] == 0)
-            good = (rule >= 0) & readable & ~closed
-            bad = ~good & ~closed
-            for row, symbol in zip(live[bad].tolist(), top[bad].tolist(), strict=True):
-                failures[row] = self._failure(texts[row], tokens.places[row], step, symbol)
-            live, rule = live[good], rule[good]
-            if not len(live):
-                break
-            rules[live, step] = rule
-            height[live] -= 1
-            for column in range(self._width):
-                stack[live, height[live] + 1 + column] = self._pushed[rule, column]
-            height[live] += self._pushes[rule]
-        return Parsed(rules, failures)
+        live = np.arange(len(texts))
+        while len(live):
+            top, token = work.top(live), look[live, work.place[live]]
+            done = (work.height[live] == 0) & (token == self._end)
+            terminal = (top >= self._mark) & (work.height[live] > 0)
+            match = terminal & (top - self._mark == token)
+            replaced = ~terminal & (work.height[live] > 0)
+            rule = np.where(replaced, self._rule[np.where(replaced, top, 0), token], -1)
+            for at in np.flatnonzero(~done & ~match & (rule < 0)):
+                row = int(live[at])
+                symbol = int(top[at]) if work.height[row] else -1
+                failures[row] = self._failure(texts[row], tokens, row, work.place[row], symbol)
+            work.match(live[match])
+            chosen = rule >= 0
+            rows, rule = live[chosen], rule[chosen]
+            work.replace(rows, rule, self._pushed[rule], self._count[rule], self._takes[rule])
+            live = live[match | chosen]
+        return Parsed(work.rules, failures)
 
-    def _failure(self, text: str, places: Ints, step: int, symbol: int) -> Failure:
+    def _failure(self, text: str, tokens: Tokens, row: int, step: int, symbol: int) -> Failure:
+        ids, places = tokens.ids[row], tokens.places[row]
         raw = text.encode()
-        known = step < len(places) and places[step] >= 0
-        place = int(places[step]) if known else self._stuck_place(raw, places, step)
-        _, length = self.lexer.matches(np.frombuffer(raw[place:], dtype=np.uint8))
-        size = int(length[0]) if len(length) and length[0] else 1
-        token = raw[place : place + size].decode(errors="replace")
-        rules = [] if symbol >= len(self.grammar.nonterminals) else self.grammar.by_lhs(symbol)
-        right = (self.grammar.rules[r].rhs for r in rules)
-        expected = [self.grammar.terminals[-1 - rhs[0]] if rhs else "end of text" for rhs in right]
-        return Failure(place, token, tuple(expected or ["end of text"]))
+        if step < len(ids) and ids[step] >= 0:
+            place, token = int(places[step]), self.grammar.terminals[ids[step]]
+        elif tokens.stuck[row] >= 0:
+            place = int(tokens.stuck[row])
+            token = raw[place:].decode(errors="replace")[:1]
+        else:
+            place, token = len(raw), ""
+        return Failure(place, token, self._expected(symbol))
 
-    def _stuck_place(self, raw: bytes, places: Ints, step: int) -> int:
-        """Where reading stopped when there is no token at ``step``."""
-        if step == 0:
-            return 0
-        last = int(places[step - 1])
-        _, length = self.lexer.matches(np.frombuffer(raw[last:], dtype=np.uint8))
-        return last + int(length[0])
+    def _expected(self, symbol: int) -> tuple[str, ...]:
+        """Terminals that could stand where ``symbol`` is on top of the stack, -1 for none left."""
+        if symbol >= self._mark:
+            return (self.grammar.terminals[symbol - self._mark],)
+        if symbol < 0:
+            return ("end of text",)
+        columns = np.flatnonzero(self._rule[symbol, : self._end + 1] >= 0)
+        spelled = [self.grammar.terminals[c] if c < self._end else "end of text" for c in columns]
+        return tuple(spelled)
+
+
+class _Work:
+    """Stacks, places and rules of n texts; arrays grow as needed."""
+
+    def __init__(self, n: int, start: int, width: int, length: int) -> None:
+        self.width = width
+        self.stack = np.zeros((n, length * max(1, width - 1) + width + 2), dtype=np.int64)
+        self.stack[:, 1] = start
+        self.height = np.ones(n, dtype=np.int64)
+        self.place = np.zeros(n, dtype=np.int64)
+        self.rules = np.full((n, length + 1), -1, dtype=np.int64)
+        self.count = np.zeros(n, dtype=np.int64)
+
+    def top(self, rows: Ints) -> Ints:
+        """The symbol on top of each stack, 0 where there is none."""
+        symbols: Ints = self.stack[rows, self.height[rows]]
+        return symbols
+
+    def match(self, rows: Ints) -> None:
+        """A terminal on the stack meets its token."""
+        self.height[rows] -= 1
+        self.place[rows] += 1
+
+    def replace(
+        self, rows: Ints, rule: Ints, pushed: Ints, count: Ints, takes: NDArray[np.bool_]
+    ) -> None:
+        """Replace the non-terminal on top by what a rule pushes, and note the rule."""
+        if not len(rows):
+            return
+        if int(self.count[rows].max()) >= self.rules.shape[1]:
+            self.rules = np.concatenate([self.rules, np.full_like(self.rules, -1)], 1)
+        if int(self.height[rows].max()) + self.width >= self.stack.shape[1]:
+            self.stack = np.concatenate([self.stack, np.zeros_like(self.stack)], 1)
+        self.rules[rows, self.count[rows]] = rule
+        self.count[rows] += 1
+        for column in range(self.width):
+            self.stack[rows, self.height[rows] + column] = pushed[:, column]
+        self.height[rows] += count - 1
+        self.place[rows] += takes
 
 
 @lru_cache(maxsize=8)

@@ -7,18 +7,24 @@ from molae.grammar.restrict import CORE, restricted
 from molae.grammar.smiles import rule_tokens
 from molae.resources import grammar_text
 
+#: Steps that one rule may add to the shortest way to the end, see ``smiles.MAX_SLACK``.
+LARGEST_PRICE = 20
+
 
 def has_attributes(grammar: Grammar) -> bool:
     """Whether valence and ring bonds can be tracked.
 
     They can where the grammar says ``#: spelling = kekule`` and every rule begins with its only
-    terminal, or is the empty end of the molecule.
+    terminal, or is the empty end of the molecule, and pushes little (prices are small numbers).
     """
     if grammar.directives.get("spelling") != "kekule":
         return False
+    steps = grammar.min_steps
     for rule in grammar.rules:
         spelled = [symbol < 0 for symbol in rule.rhs]
         if any(spelled[1:]) or (rule.rhs and not spelled[0]):
+            return False
+        if 1 + sum(int(steps[s]) for s in rule.rhs[1:]) - int(steps[rule.lhs]) > LARGEST_PRICE:
             return False
     return any(token is not None and token.capacity for token in rule_tokens(grammar))
 

@@ -18,10 +18,13 @@ class VAE(Objective):
     D. With beta = 1 it is minus the bound of Kingma and Welling (2014); other values as Higgins
     et al. (2017). With the head ``constant`` it is the constant-variance VAE.
 
-    The Grammar VAE's code takes the **mean** of the KL over D, so that its weight 1 is beta =
-    1 / D here. The RAE authors' weight w on images, where squared errors are summed over pixels
-    and averaged over C channels, is beta = w under a normal likelihood of variance C / 2, up to
-    a constant.
+    The Grammar VAE's code minimises ``max_length`` times a binary cross-entropy that Keras
+    averages over all T x V entries (so: summed over T, averaged over V, and binary, not
+    categorical), plus the KL **averaged** over D, and draws codes with noise of standard
+    deviation 0.01. No beta is the same; beta = V / D comes nearest (76 / 56 there).
+
+    The RAE authors' weight w on images, where squared errors are summed over pixels and averaged
+    over C channels, is beta = w under a normal likelihood of variance C / 2, up to a constant.
 
     Args:
         beta: A number, a schedule (``molae.objectives.schedules``), or a schedule as a table,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +27,76 @@ if TYPE_CHECKING:
 #: Raised when a folder of this version could not be read by an older molae.
 FORMAT = 1
 CONFIG, CARD, GRAMMAR, WEIGHTS = "config.json", "card.json", "grammar.cfg", "weights.safetensors"
+#: Written at the beginning of a training, and by it: what went wrong, and who is at work.
+REJECTS, LOCK = "rejects.csv", "checkpoint/lock"
+
+#: Everything that molae writes into a run's folder, as patterns; ``strangers`` are all others.
+_KNOWN = (
+    *(CONFIG, CARD, GRAMMAR, WEIGHTS, REJECTS, LOCK, "history.jsonl"),
+    *("densities/*.safetensors", "checkpoint/*.safetensors", "checkpoint/state.json"),
+    "tensorboard/events.out.tfevents.*",
+)
+#: What makes a name temporary; a kill may leave such files behind.
+_TEMPORARY = re.compile(r"(?:(?<=/)|^)\.part-\d+-|\.part$")
 
 
 class RunError(ValueError):
     """A run that cannot be found, read or written, and what to do about it."""
+
+
+def strangers(folder: Path) -> list[str]:
+    """What lies in a folder and was not written by molae as part of a run, sorted."""
+    found = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            if name not in {"densities", "checkpoint", "tensorboard"}:
+                found.append(name)
+        elif not any(fnmatchcase(_TEMPORARY.sub("", name), pattern) for pattern in _KNOWN):
+            found.append(name)
+    return sorted(found)
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a training may begin in a folder: nothing lies there, or what one left behind.
+
+    A training that is killed before it has written its ``config.json`` leaves its lock, and beside
+    it the grammar or the rejects.
+    """
+    if not folder.exists():
+        return True
+    if not folder.is_dir() or (folder / CONFIG).exists() or (folder / CARD).exists():
+        return False
+    return not any(folder.iterdir()) or ((folder / LOCK).is_file() and not strangers(folder))
+
+
+def check_replaceable(folder: Path) -> None:
+    """Whether a folder may be replaced as a whole: an empty one, or a finished run and no more.
+
+    Raises:
+        RunError: It holds anything else, which would be lost.
+    """
+    if not folder.is_dir():
+        raise RunError(f"{folder} exists and is not a run; choose another folder")
+    if not any(folder.iterdir()):
+        return
+    if not (folder / CONFIG).is_file():
+        raise RunError(f"{folder} exists and is not a run; choose another folder")
+    try:
+        read_config(folder)
+    except RunError as error:
+        raise RunError(
+            f"{folder} is not a run that could be replaced: {error}; choose another folder"
+        ) from error
+    if not (folder / CARD).is_file():
+        raise RunError(
+            f"{folder} holds an unfinished training, whose checkpoint would be lost; choose "
+            "another folder"
+        )
+    if others := strangers(folder):
+        raise RunError(
+            f"{folder} holds more than a run, and {others[0]} would be lost; choose another folder"
+        )
 
 
 def begin(run: Run, folder: Path) -> None:
@@ -81,10 +149,13 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} is not a run of molae: there is no {CONFIG} in it")
     config = _get_json(folder / CONFIG)
     _check_format(folder, config)
-    if not {"codec", "model", "objective"} <= config.keys():
-        raise RunError(f"{folder / CONFIG} is not of a run of molae")
+    tables = [config.get(name) for name in ("codec", "model", "objective")]
+    if not all(isinstance(table, dict) for table in [*tables, config.get("densities", {})]):
+        raise RunError(f"{folder / CONFIG} is not of a run of molae, or damaged")
     grammar = config["codec"].get("grammar")
     if grammar is not None:
+        if not isinstance(grammar, dict):
+            raise RunError(f"{folder / CONFIG} is damaged: its grammar is not a table")
         try:
             grammar["text"] = (folder / GRAMMAR).read_text(encoding="utf-8")
         except (OSError, UnicodeError) as error:
@@ -108,6 +179,9 @@ def read_card(folder: Path) -> dict[str, Any]:
     digests = card.get("digests")
     if not isinstance(digests, dict) or not digests:
         raise RunError(f"{folder / CARD} is not of a run of molae: it has no digests")
+    for name in (CONFIG, WEIGHTS):
+        if name not in digests:
+            raise RunError(f"{folder / CARD} is damaged: it has no digest of {name}")
     for name, expected in digests.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise RunError(f"{folder / CARD} names a file outside its folder: {name}")
@@ -166,7 +240,7 @@ def _put_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 def _get_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
     if not isinstance(found, dict):
         raise RunError(f"{path} is not of a run of molae")

@@ -23,6 +23,10 @@ from molae.runs.folder import RunError
 from molae.runs.places import located
 from molae.training.devices import devices
 
+#: What building from settings that were changed by hand may end in.
+_UNBUILDABLE = (
+    GrammarError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError
+)  # fmt: skip
 #: Codes decoded at once, and texts encoded at once; results do not depend on them.
 _DECODED, _ENCODED = 8192, 512
 
@@ -100,7 +104,7 @@ class Run:
 
         try:
             return build(config, codec_from_dict(config["codec"]))
-        except (GrammarError, ValueError, KeyError, TypeError) as error:
+        except _UNBUILDABLE as error:
             raise RunError(
                 f"the run {folder} is damaged, or of another version of molae: {error}"
             ) from error
@@ -117,18 +121,23 @@ class Run:
             raise RunError(f"these weights are of another model: {error}") from error
 
     def save(self, folder: str | Path) -> Path:
-        """Write the run into a folder, whole or not at all; an old run there is replaced.
+        """Write the run into a folder, whole or not at all; a finished run there is replaced.
 
         Raises:
-            RunError: The folder holds something else.
+            RunError: The folder holds anything else, such as an unfinished training.
             OSError: It cannot be written, or the disc is full; what was there stays.
         """
         target = Path(folder)
-        if target.exists() and not _replaceable(target):
-            raise RunError(f"{target} exists and is not a run; choose another folder")
+        if target.is_symlink():
+            target = target.resolve()  # a link stays a link: what it points to is replaced
+        if target.exists():
+            files.check_replaceable(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".part-{os.getpid()}-{target.name}")
         old = target.with_name(f".old-{os.getpid()}-{target.name}")
+        if old.exists():
+            raise RunError(f"{old} was left by a save that was killed: look at it and move it away")
+        shutil.rmtree(part, ignore_errors=True)
         try:
             files.finish(self, part)
             if target.exists():
@@ -213,7 +222,7 @@ class Run:
         z: Tensor,
         *,
         seed: int | None = None,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         index: Tensor | None = None,
         canonical: bool = True,
     ) -> list[str | None]:
@@ -221,8 +230,9 @@ class Run:
 
         Args:
             z: Codes, (n, D).
-            seed: Of draws from p(x|z); None takes the most likely rule at every step.
-            temperature: Of the draws.
+            seed: Of draws from p(x|z). Where neither this nor a temperature is given, the most
+                likely rule is taken at every step; a temperature alone draws with seed 0.
+            temperature: Of the draws, 1 by default; 0 takes the most likely rule at every step.
             index: Numbers of the codes, (n,) int64, which key the draws; 0, 1, 2, ... by default.
             canonical: Molecules as canonical isomeric SMILES; False gives exactly the terminals
                 of the derivation.
@@ -231,8 +241,9 @@ class Run:
             n texts. None only where the grammar makes no promise that it is a molecule.
 
         Raises:
-            ValueError: z is not (n, D).
+            ValueError: z is not (n, D), or the temperature is below 0.
         """
+        seed, warmth = _drawn(seed, temperature)
         z = torch.as_tensor(z)
         if z.ndim != 2 or z.shape[1] != self.size:
             raise ValueError(f"codes have shape {tuple(z.shape)}; expected (n, {self.size})")
@@ -246,7 +257,7 @@ class Run:
                 part.to(self.device, torch.float32),
                 seed=seed,
                 index=numbers.to(self.device),
-                temperature=temperature,
+                temperature=warmth,
             )
             texts += self.codec.decode(x)
         return self.spelling(texts) if canonical else texts
@@ -273,13 +284,13 @@ class Run:
             n: How many.
             seed: Of codes and draws.
             density: What codes are drawn from; see ``density``.
-            temperature: Of draws from p(x|z); None takes the most likely rule at every step, so
-                that all the chance is in the code.
+            temperature: Of draws from p(x|z); None or 0 takes the most likely rule at every
+                step, so that all the chance is in the code.
             start: Number of the first.
             canonical: As for ``decode``.
 
         Raises:
-            ValueError: This run has no such density, or n is negative.
+            ValueError: This run has no such density, or n or the temperature is negative.
         """
         if n < 0:
             raise ValueError(f"n is {n}; expected 0 or more")
@@ -298,13 +309,17 @@ class Run:
         return self.density(density).log_prob(z.cpu())
 
 
+def _drawn(seed: int | None, temperature: float | None) -> tuple[int | None, float]:
+    """Seed and temperature of draws; no seed where the most likely rule is taken."""
+    if temperature is not None and not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature is {temperature}; expected a number from 0 up")
+    if temperature is None or temperature == 0:
+        return (seed if temperature is None else None), 1.0
+    return (0 if seed is None else seed), temperature
+
+
 def _device(name: str) -> torch.device:
     there = devices()
     if name == "auto":
         return torch.device("cuda" if "cuda" in there else there[-1])
     return torch.device(pick(dict.fromkeys(there), name, "device of this machine"))
-
-
-def _replaceable(folder: Path) -> bool:
-    """Whether a folder is a run, or empty."""
-    return folder.is_dir() and ((folder / files.CONFIG).is_file() or not any(folder.iterdir()))

@@ -39,18 +39,19 @@ def _some(data: SequenceData, most: int, seed: int) -> NDArray[np.int64]:
 
 
 def fit_densities(run: Run, data: SequenceData, seed: int, say: Say) -> None:
-    """Fit what codes will be drawn from; a run whose codes cannot be fitted keeps its prior."""
+    """Fit what codes will be drawn from, each by itself; says which cannot be fitted, and why.
+
+    Such a density is left out of the run; the prior is always there.
+    """
     say("fitting densities to the codes")
     z = _codes(run, data, _some(data, FITTED, seed))
-    try:
-        run.densities = {
-            name: density(name, **settings).fit(z)
-            for name, settings in run.config["densities"].items()
-        }
-    except ValueError as error:
-        say(f"no density but the prior: {error}")
-        run.densities = {}
-        run.config["densities"] = {}
+    wanted, run.densities = run.config["densities"], {}
+    for name, settings in wanted.items():
+        try:
+            run.densities[name] = density(name, **settings).fit(z)
+        except ValueError as error:
+            say(f"there will be no density {name!r}: {error}")
+    run.config["densities"] = {name: wanted[name] for name in run.densities}
 
 
 def measure(run: Run, learnt: SequenceData, held: SequenceData) -> dict[str, Any]:
@@ -74,9 +75,20 @@ def card(
     held: SequenceData,
     result: TrainingResult,
     command: str | None,
+    *,
+    restored: bool = False,
 ) -> dict[str, Any]:
-    """What is to be known of a run; its digests are added when it is written."""
-    losses = [r["loss"] for r in result.history if r.get("kind") == "validation"]
+    """What is to be known of a run; its digests are added when it is written.
+
+    Args:
+        data: What was read.
+        learnt: What was learnt from.
+        held: What was held out.
+        result: Of the training.
+        command: The command line, if there was one.
+        restored: The best weights were put back at the end, so that the validation loss of the
+            run is the best one, and not the last.
+    """
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
@@ -101,6 +113,14 @@ def card(
             "precision": result.precision,
             "device": result.device,
             "ended": result.reason,
-            "validation_loss": losses[-1] if losses else None,
+            **_validation(result, restored),
         },
     }
+
+
+def _validation(result: TrainingResult, restored: bool) -> dict[str, Any]:
+    """The validation loss of the weights that are kept, and the step that they are of."""
+    if restored and result.best_loss is not None:
+        return {"validation_loss": result.best_loss, "best_step": result.best_step}
+    losses = [r["loss"] for r in result.history if r.get("kind") == "validation"]
+    return {"validation_loss": losses[-1] if losses else None}

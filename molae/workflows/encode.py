@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from molae.datasets.arrays import ArrayWriter
 from molae.datasets.files import DataError, replacing
 from molae.datasets.readers import BadLine
 from molae.datasets.writers import open_writer
 from molae.runs.run import Run
 from molae.workflows.output import open_output
-from molae.workflows.reading import Input, worker_count
+from molae.workflows.reading import Input, NothingUsed, worker_count
 
 Floats = NDArray[np.float32]
 
@@ -61,7 +64,8 @@ def encode_file(
         run: The model.
         source: A molecule file, or ``-``.
         target: ``.npy`` for an array (n, D) float32 of the molecules that could be encoded, in
-            order; ``.csv`` or ``.parquet`` for their lines, SMILES as given, and z1 to zD.
+            order; ``.csv``, ``.tsv`` (also ``.gz``) or ``.parquet`` for their lines, SMILES as given,
+            and z1 to zD; ``-`` for such a table with tabs on standard output.
         column: SMILES column of a table.
         rejects: Where to write what could not be encoded.
         workers: Processes that read molecules.
@@ -74,7 +78,7 @@ def encode_file(
     with Input(source, column, rejects, whole_lines=not run.molecules) as given:
         pieces = _encoded(run, given, count, done)
         if os.fspath(target).endswith(".npy"):
-            _write_array(target, pieces)
+            _write_array(target, pieces, run.size)
         else:
             _write_table(target, pieces, run.size)
         done.rejected = given.rejected.count
@@ -97,16 +101,29 @@ def _encoded(run: Run, given: Input, workers: int, done: Encoded) -> Iterator[Pi
             z = run.codes(encoding.padded()).numpy()
             yield [record.line for record in kept], [record.smiles for record in kept], z
     if not done.written:
-        raise DataError(
+        raise NothingUsed(
             f"{given.reader.name}: none of its {given.rejected.count} lines could be encoded; "
             "is this the right file and column for this model?"
         )
 
 
-def _write_array(target: str | Path, pieces: Iterator[Piece]) -> None:
-    z = np.concatenate([piece[2] for piece in pieces])
-    with replacing(target) as part:
-        np.save(part, z)
+class _CodeWriter(ArrayWriter):
+    """Codes (n, D) as ``.npy``, some at a time."""
+
+    def __init__(self, path: Path, width: int) -> None:
+        self.width = width
+        super().__init__(path, np.float32)
+
+    def _header(self) -> None:
+        shape = (self.size, self.width)
+        facts = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._stream, facts)
+
+
+def _write_array(target: str | Path, pieces: Iterator[Piece], size: int) -> None:
+    with replacing(target) as part, _CodeWriter(part, size) as out:
+        for _, _, z in pieces:
+            out.append(z)
 
 
 def _write_table(target: str | Path, pieces: Iterator[Piece], size: int) -> None:
@@ -121,16 +138,16 @@ def _write_table(target: str | Path, pieces: Iterator[Piece], size: int) -> None
 def read_codes(source: str | Path, size: int) -> Floats:
     """Codes (n, D) from a file that ``encode_file`` wrote, or one of that shape.
 
-    Tables need columns z1 to zD, or exactly D columns of numbers.
+    ``-`` is a table with tabs on standard input, as ``encode_file`` writes it there. Tables need columns z1 to zD, or exactly D columns of numbers.
 
     Raises:
         DataError: The file cannot be read, or holds no codes of that size.
     """
     name = os.fspath(source)
-    if not os.path.isfile(name):
+    if name != "-" and not os.path.exists(name):
         raise DataError(f"{name}: there is no such file.")
     try:
-        z = _array(name) if name.endswith(".npy") else _numbers(name, size)
+        z = _array(name) if name.lower().endswith(".npy") else _numbers(name, size)
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
@@ -147,9 +164,7 @@ def _array(name: str) -> Floats:
 
 
 def _numbers(name: str, size: int) -> Floats:
-    import pandas
-
-    table = pandas.read_parquet(name) if name.endswith(".parquet") else pandas.read_csv(name)
+    table = _table(name)
     wanted = columns(size)
     if not set(wanted) <= set(table.columns):
         numbers = list(table.select_dtypes("number").columns)
@@ -162,24 +177,36 @@ def _numbers(name: str, size: int) -> Floats:
     return np.asarray(table[wanted].to_numpy(), dtype=np.float32)
 
 
+def _table(name: str) -> Any:
+    """A data frame by suffix; gzip is seen by the suffix too."""
+    import pandas
+
+    plain = name.lower().removesuffix(".gz")
+    if plain.endswith(".parquet"):
+        return pandas.read_parquet(name)
+    source: str | IO[bytes] = sys.stdin.buffer if name == "-" else name
+    return pandas.read_csv(source, sep="\t" if name == "-" or plain.endswith(".tsv") else ",")
+
+
 def decode_file(
     run: Run,
     source: str | Path,
     target: str | Path,
     *,
     seed: int | None = None,
-    temperature: float = 1.0,
+    temperature: float | None = None,
 ) -> Decoded:
     """The molecules of the codes in a file, in order.
 
     Args:
         run: The model.
-        source: ``.npy``, ``.csv`` or ``.parquet``.
+        source: ``.npy``, ``.csv``, ``.tsv`` (also ``.gz``) or ``.parquet``; ``-`` is a table with
+            tabs on standard input.
         target: Where to write; see ``open_output``. A code that gives no molecule (only where
             the grammar makes no promise) is left out of pictures and lists, and is an empty cell
             of a table.
-        seed: Of draws from p(x|z); None takes the most likely rule at every step.
-        temperature: Of the draws.
+        seed: Of draws from p(x|z); see ``Run.decode``.
+        temperature: Of the draws; None without a seed, or 0, takes the most likely rule.
 
     Raises:
         DataError: A file cannot be read or written.

@@ -43,7 +43,7 @@ def neighbors(
         radius: Standard deviation of the normal noise on the code, in units of the standard
             deviation of the training codes in each dimension.
         seed: Of the noise.
-        temperature: Of p(x|z); None takes the most likely rule at every step.
+        temperature: Of p(x|z); None or 0 takes the most likely rule at every step.
 
     Returns:
         Rows of ``smiles`` (canonical) and ``similarity`` (Tanimoto, Morgan fingerprints of radius
@@ -68,7 +68,7 @@ def neighbors(
         texts = run.decode(
             z,
             seed=None if temperature is None else seed,
-            temperature=temperature or 1.0,
+            temperature=temperature,
             index=index,
         )
         found |= dict.fromkeys(text for text in texts if text is not None and text != own)

@@ -11,6 +11,7 @@ from molae.chem.molecules import MoleculeError
 from molae.chem.prepare import Preparation, prepare_many
 from molae.datasets.readers import BadLine, Record
 from molae.datasets.splits import text_key
+from molae.workflows.keys import KeySet
 from molae.workflows.output import Output, open_output
 from molae.workflows.reading import Input, bar, worker_count
 
@@ -82,7 +83,7 @@ def prepare_file(
         progress: Show a bar.
 
     Raises:
-        DataError: A file cannot be read or written.
+        DataError: A file cannot be read or written, or nothing in it can be used.
         ValueError: An option makes no sense.
     """
     preparation = Preparation(
@@ -96,13 +97,15 @@ def prepare_file(
     if max_length is not None and max_length < 1:
         raise ValueError(f"max_length is {max_length}; expected at least 1")
     count, done = worker_count(workers), Prepared()
-    seen: set[int] | None = set() if unique else None
+    seen = KeySet() if unique else None
     types: dict[str, type] = {"smiles": str, "name": str}
     with Input(source, column, rejects) as given, bar("preparing", progress) as show:
         with open_output(target, types) as out:
             for records in given.chunks():
                 _one_chunk(records, preparation, max_length, given, out, seen, done, count)
                 show(given.reader.count, given.reader.fraction)
+            if not done.written:
+                raise given.nothing_used()  # inside, so that no empty file is left
         done.read = given.reader.count + given.reader.bad
         done.rejected = given.rejected.count
         done.reasons = dict(Counter(given.rejected.reasons).most_common())
@@ -115,7 +118,7 @@ def _one_chunk(
     max_length: int | None,
     given: Input,
     out: Output,
-    seen: set[int] | None,
+    seen: KeySet | None,
     done: Prepared,
     workers: int,
 ) -> None:
@@ -127,18 +130,9 @@ def _one_chunk(
         elif max_length is not None and len(result) > max_length:
             reason = f"long SMILES: {len(result)} characters, at most {max_length}"
             given.refuse(BadLine(record.line, record.smiles, reason))
-        elif seen is not None and _known(result, seen):
+        elif seen is not None and not seen.add(text_key(result)):
             done.duplicates += 1
         else:
             done.written += 1
             done.changed += result != record.smiles
             out.write({"smiles": result, "name": record.name})
-
-
-def _known(text: str, seen: set[int]) -> bool:
-    """Whether a text was met before; remembers it."""
-    key = text_key(text)
-    if key in seen:
-        return True
-    seen.add(key)
-    return False

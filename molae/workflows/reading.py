@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from molae.datasets.files import DataError
 from molae.datasets.readers import BadLine, Reader, Record
 from molae.datasets.writers import RejectWriter
 
@@ -69,6 +71,10 @@ def chunks(items: Iterable[Item], size: int = CHUNK) -> Iterator[list[Item]]:
         yield piece
 
 
+class NothingUsed(DataError):
+    """Nothing in a file could be used; there is no output then, but there is a list of rejects."""
+
+
 class Input:
     """Molecules of a file in chunks; what cannot be used goes to a table of rejects.
 
@@ -104,6 +110,22 @@ class Input:
     def __enter__(self) -> Input:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.reader.close()
-        self.rejected.__exit__(*error)  # type: ignore[arg-type]
+        if isinstance(error, NothingUsed):
+            self.rejected.close()
+        else:
+            self.rejected.__exit__(kind, error, trace)
+
+    def nothing_used(self) -> NothingUsed:
+        """The error where nothing at all could be used, with the reasons."""
+        reasons = ", ".join(f"{n} {why}" for why, n in self.rejected.reasons.most_common(3))
+        return NothingUsed(
+            f"{self.reader.name}: none of its {self.rejected.count} records could be used "
+            f"({reasons}); is this the right file and column?"
+        )

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,27 @@ from molae.codecs import GrammarCodec, codec_from_dict
 from molae.datasets.arrays import SequenceData
 from molae.datasets.files import explained
 from molae.datasets.splits import split_by_key
-from molae.names import DECODERS, OBJECTIVES, pick
-from molae.runs.build import ENCODERS, USUAL_HEAD, build
-from molae.runs.folder import CARD, CONFIG, GRAMMAR, RunError, begin, finish, read_config
+from molae.runs.build import build
+from molae.runs.folder import (
+    CARD,
+    CONFIG,
+    GRAMMAR,
+    REJECTS,
+    RunError,
+    begin,
+    finish,
+    is_free,
+    read_config,
+)
 from molae.runs.grow import carry
+from molae.runs.lock import exclusive
 from molae.runs.places import remember
 from molae.runs.run import Run
 from molae.training import fit
 from molae.workflows.closing import card, fit_densities, measure
 from molae.workflows.data import Say, TrainingData, load_data
 from molae.workflows.reading import worker_count
+from molae.workflows.settings import Asked, settings
 
 #: Passes over the data where nothing is said about the length.
 EPOCHS = 20.0
@@ -36,28 +47,28 @@ def train(
     output: str | Path,
     *,
     start_from: str | Path | None = None,
-    objective: str = "rae",
-    regularizer: str = "l2",
-    encoder: str = "recurrent",
+    objective: str | None = None,
+    regularizer: str | None = None,
+    encoder: str | None = None,
     head: str | None = None,
-    decoder: str = "autoregressive",
-    latent_dim: int = 56,
-    grammar: str | Path = "smiles",
+    decoder: str | None = None,
+    latent_dim: int | None = None,
+    grammar: str | Path | None = None,
     max_steps: int | None = None,
     column: str | None = None,
     validation: float = 0.02,
     epochs: float | None = None,
     seconds: float | None = None,
     steps: int | None = None,
-    batch_size: int = 256,
-    learning_rate: float = 1e-3,
+    batch_size: int = 128,
+    learning_rate: float = 2e-3,
     beta: float | None = None,
     weight: float | None = None,
     noise: float | None = None,
-    encoder_hidden: int = 384,
+    encoder_hidden: int | None = None,
     decoder_hidden: int | None = None,
-    embedding: int = 128,
-    components: int = 10,
+    embedding: int | None = None,
+    components: int | None = None,
     patience: int | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -76,19 +87,23 @@ def train(
     What cannot be used is written to ``rejects.csv`` in the folder. A training that was killed
     goes on from its last checkpoint with ``resume``.
 
+    With ``start_from`` the architecture, the objective and the grammar are those of that run, its
+    rules are kept, and those that the data needs are added. What else may be given is said below;
+    an option that contradicts the run is an error.
+
     Args:
         files: ``.smi .csv .tsv .sdf .parquet``, gzipped or not; ``-`` is standard input.
         output: The run's folder.
-        start_from: A run to fine-tune: its sizes and its objective's kind of head and decoder are
-            taken over, its rules are kept and those that the data needs are added.
-        objective: See ``molae.names.OBJECTIVES``.
-        regularizer: Of ``rae``.
-        encoder: ``recurrent`` or ``convolutional``.
+        start_from: A run to fine-tune, or the name of a shipped model.
+        objective: See ``molae.names.OBJECTIVES``; ``rae`` by default.
+        regularizer: Of ``rae``; ``l2`` by default.
+        encoder: ``recurrent`` (the default) or ``convolutional``.
         head: See ``molae.names.HEADS``; None takes the one that suits the objective.
-        decoder: See ``molae.names.DECODERS``.
-        latent_dim: D.
-        grammar: A shipped name or a ``.cfg`` file.
-        max_steps: Longest derivation; None takes the longest of the data and a quarter more.
+        decoder: See ``molae.names.DECODERS``; ``autoregressive`` by default.
+        latent_dim: D; 56 by default.
+        grammar: A shipped name or a ``.cfg`` file; ``smiles`` by default.
+        max_steps: Longest derivation; None takes the longest of the data and a quarter more. Not
+            less than that of the run that training starts from.
         column: SMILES column of tables.
         validation: Share of the molecules that is held out, chosen by their text.
         epochs: Passes over the data. Give at most one of ``epochs``, ``seconds`` and ``steps``;
@@ -98,13 +113,14 @@ def train(
         batch_size: Molecules in a step.
         learning_rate: At its peak; it rises for a hundred steps and falls as a cosine.
         beta: Weight of the rate (``vae``; 1 / D by default, the Grammar VAE's weight of 1 on its
-            mean over dimensions) or of the code (``rae``; 1e-3).
+            mean over dimensions) or of the code (``rae``; 1e-3). With ``start_from`` this, weight
+            and noise are that run's by default, and may be others.
         weight: Of the regulariser, for ``rae``; 1e-5.
         noise: Standard deviation of noise on codes in training, for ``rae``; 0.05.
-        encoder_hidden: Width of the encoder's recurrent layer.
+        encoder_hidden: Width of the encoder's recurrent layer; 384 by default.
         decoder_hidden: Width of the decoder's; None takes the decoder's own default.
-        embedding: Width of the rules' embeddings.
-        components: Of the mixture ``gmm``.
+        embedding: Width of the rules' embeddings; 128 by default.
+        components: Of the mixture ``gmm``; by default 10, or as in ``start_from``.
         patience: Validations without progress before training stops; None for no early stop.
         seed: Of weights, order, noise and split.
         device: See ``fit``.
@@ -119,7 +135,8 @@ def train(
         say: Called with a sentence now and then.
 
     Raises:
-        RunError: ``output`` holds another run, or nothing that could be resumed.
+        RunError: ``output`` holds another run, or nothing that could be resumed; or an option
+            contradicts ``start_from``.
         DataError: A file cannot be read, or the disc is full.
         ValueError: A setting makes no sense.
         TrainingInterrupted: Ctrl-C; the run can be resumed.
@@ -130,32 +147,38 @@ def train(
         epochs = EPOCHS
     if not 0 <= validation < 1:
         raise ValueError(f"validation is {validation}; expected a share from 0 to below 1")
-    config: dict[str, Any] = {
-        "model": {
-            "latent_dim": latent_dim,
-            "encoder": _encoder(encoder, embedding, encoder_hidden),
-            "head": {"name": head or USUAL_HEAD[pick(OBJECTIVES, objective, "objective")]},
-            "decoder": _decoder(decoder, embedding, decoder_hidden),
-        },
-        "objective": _objective(objective, regularizer, beta, weight, noise, latent_dim),
-        "densities": {"gaussian": {}, "gmm": {"components": components}},
-        "training": {
-            "start_from": None if start_from is None else str(start_from),
-            "grammar": str(grammar),
-            "max_steps": max_steps,
-            "validation": validation,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "seed": seed,
-        },
-    }
     going = _under_way(folder, resume)
     old = None if start_from is None else Run.load(start_from, "cpu")
-    if old is not None:
-        config["model"] = old.config["model"]
+    asked = Asked(
+        objective=objective,
+        regularizer=regularizer,
+        beta=beta,
+        weight=weight,
+        noise=noise,
+        encoder=encoder,
+        head=head,
+        decoder=decoder,
+        latent_dim=latent_dim,
+        encoder_hidden=encoder_hidden,
+        decoder_hidden=decoder_hidden,
+        embedding=embedding,
+        components=components,
+        grammar=grammar,
+        max_steps=max_steps,
+    )
+    config = settings(asked, old)
+    config["training"] = {
+        "start_from": None if start_from is None else str(start_from),
+        "grammar": config.pop("grammar"),
+        "max_steps": max_steps,
+        "validation": validation,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
     data = load_data(
         [files] if isinstance(files, str | Path) else list(files),
-        grammar=grammar,
+        grammar=config["training"]["grammar"],
         base=None if old is None else _grammar_codec(old.codec),
         codec=None if going is None else _grammar_codec(codec_from_dict(going["codec"])),
         max_steps=max_steps,
@@ -165,39 +188,40 @@ def train(
         progress=progress,
     )
     config["data"] = [[source["file"], source["sha256"]] for source in data.sources]
-    run = _begun(config, going, data, old, folder, say)
-    learnt, held = _split(data.data, validation, seed)
-    with _nothing_left_behind(folder):
-        result = fit(
-            run.model,
-            run.objective,
-            learnt,
-            validation=held if len(held) else None,
-            epochs=epochs,
-            seconds=seconds,
-            steps=steps,
-            batch_size=min(batch_size, len(learnt)),
-            learning_rate=learning_rate,
-            seed=seed,
-            device=device,
-            precision=precision,
-            folder=folder,
-            resume=resume,
-            patience=patience if len(held) else None,
-            tensorboard=tensorboard,
-            progress=progress,
-            unit="molecules" if run.molecules else "texts",
-        )
-    fit_densities(run, learnt, seed, say)
-    run.card = card(data, learnt, held, result, command)
-    run.card["metrics"] = measure(run, learnt, held)
-    if _main_process():
-        with explained(folder):
-            finish(run, folder)
-        if remembered:
-            remember(folder)
-    run.folder = folder
-    return run
+    with _alone(folder, going, resume):
+        run = _begun(config, going, data, old, folder, say)
+        learnt, held = _split(data.data, validation, seed)
+        with _nothing_left_behind(folder), explained(folder):
+            result = fit(
+                run.model,
+                run.objective,
+                learnt,
+                validation=held if len(held) else None,
+                epochs=epochs,
+                seconds=seconds,
+                steps=steps,
+                batch_size=min(batch_size, len(learnt)),
+                learning_rate=learning_rate,
+                seed=seed,
+                device=device,
+                precision=precision,
+                folder=folder,
+                resume=resume,
+                patience=patience if len(held) else None,
+                tensorboard=tensorboard,
+                progress=progress,
+                unit="molecules" if run.molecules else "texts",
+            )
+        fit_densities(run, learnt, seed, say)
+        run.card = card(data, learnt, held, result, command, restored=patience is not None)
+        run.card["metrics"] = measure(run, learnt, held)
+        if _main_process():
+            with explained(folder):
+                finish(run, folder)
+            if remembered:
+                remember(folder)
+        run.folder = folder
+        return run
 
 
 def _silent(_text: str) -> None:
@@ -207,49 +231,6 @@ def _silent(_text: str) -> None:
 def _main_process() -> bool:
     """Whether this process writes files; ``torchrun`` and Accelerate number them so."""
     return os.environ.get("RANK", "0") == "0"
-
-
-# Settings ----------------------------------------------------------------------------------------
-
-
-def _objective(
-    name: str,
-    regularizer: str,
-    beta: float | None,
-    weight: float | None,
-    noise: float | None,
-    latent_dim: int,
-) -> dict[str, Any]:
-    if name == "rae":
-        return {
-            "name": name,
-            "beta": 1e-3 if beta is None else beta,
-            "regularizer": regularizer,
-            "weight": 1e-5 if weight is None else weight,
-            "noise": 0.05 if noise is None else noise,
-        }
-    unused = {"weight": weight, "noise": noise} | ({"beta": beta} if name == "ae" else {})
-    given = [setting for setting, value in unused.items() if value is not None]
-    if given:
-        raise ValueError(f"the objective {name!r} has no {' and no '.join(given)}; leave it out")
-    if name == "vae":
-        return {"name": name, "beta": 1.0 / latent_dim if beta is None else beta}
-    return {"name": name}
-
-
-def _encoder(name: str, embedding: int, hidden: int) -> dict[str, Any]:
-    if pick(ENCODERS, name, "encoder") == "convolutional":
-        return {"name": name}
-    return {"name": name, "embedding": embedding, "hidden": hidden}
-
-
-def _decoder(name: str, embedding: int, hidden: int | None) -> dict[str, Any]:
-    wanted: dict[str, Any] = {"name": pick(DECODERS, name, "decoder")}
-    if name == "autoregressive":
-        wanted["embedding"] = embedding
-    if hidden is not None:
-        wanted["hidden"] = hidden
-    return wanted
 
 
 def _grammar_codec(codec: object) -> GrammarCodec:
@@ -281,9 +262,27 @@ def _under_way(folder: Path, resume: bool) -> dict[str, Any] | None:
                 "another folder with -o"
             )
         return read_config(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_free(folder):
         raise RunError(f"{folder} exists and is not a run: choose another folder with -o")
     return None
+
+
+@contextmanager
+def _alone(folder: Path, going: dict[str, Any] | None, resume: bool) -> Iterator[None]:
+    """Be the only training in a folder.
+
+    Raises:
+        RunError: Another one is running there, or was begun while the data was read.
+    """
+    if not _main_process():
+        yield
+        return
+    with ExitStack() as stack:
+        with explained(folder):
+            stack.enter_context(exclusive(folder))
+        if _under_way(folder, resume) != going:
+            raise RunError(f"another training has been in {folder} meanwhile: try again")
+        yield
 
 
 @contextmanager
@@ -294,7 +293,7 @@ def _nothing_left_behind(folder: Path) -> Iterator[None]:
     except BaseException:
         if _main_process() and not (folder / "checkpoint" / "state.json").exists():
             shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-            for name in (CONFIG, GRAMMAR, "history.jsonl", "rejects.csv"):
+            for name in (CONFIG, GRAMMAR, "history.jsonl", REJECTS):
                 (folder / name).unlink(missing_ok=True)
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -318,14 +317,17 @@ def _begun(
     if old is not None:
         new = carry(old, run)
         say(f"starting from {old.folder}: {new} of {data.codec.size} rules are new")
-    if going is None and _main_process():
+    if _main_process():
+        # The rejects first: once there is a config, this is a training to be resumed.
+        rejects = folder / REJECTS
         with _nothing_left_behind(folder), explained(folder):
-            begin(run, folder)
-            if data.rejected:
-                data.write_rejects(folder / "rejects.csv")
+            if data.rejected and (going is None or not rejects.exists()):
+                data.write_rejects(rejects)
+            if going is None:
+                begin(run, folder)
     if data.rejected:
         total = len(data.data) + data.rejected
-        say(f"{data.rejected} of {total} could not be used, see {folder / 'rejects.csv'}")
+        say(f"{data.rejected} of {total} could not be used, see {folder / REJECTS}")
     return run
 
 

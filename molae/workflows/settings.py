@@ -1,0 +1,216 @@
+"""What a training builds: from what was asked for, and from the run that it starts from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from molae.codecs import GrammarCodec
+from molae.grammar.restrict import restricted, tokens_in
+from molae.names import DECODERS, HEADS, OBJECTIVES, REGULARIZERS, pick
+from molae.runs.build import DECODERS as MADE_DECODERS
+from molae.runs.build import ENCODERS, USUAL_HEAD
+from molae.runs.folder import RunError
+from molae.runs.run import Run
+from molae.workflows.data import named_grammar
+
+#: What is built where nothing is said.
+LATENT_DIM, EMBEDDING, ENCODER_HIDDEN, COMPONENTS, GRAMMAR = 56, 128, 384, 10, "smiles"
+
+#: The settings of each objective, with what they are where nothing is said; None is 1 / D.
+_USUAL: dict[str, dict[str, Any]] = {
+    "rae": {"beta": 1e-3, "regularizer": "l2", "weight": 1e-5, "noise": 0.05},
+    "vae": {"beta": None},
+    "ae": {},
+}
+_TUNED = ("beta", "weight", "noise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Options of a model and its objective, each None where nothing was said; see ``train``."""
+
+    objective: str | None
+    regularizer: str | None
+    beta: float | None
+    weight: float | None
+    noise: float | None
+    encoder: str | None
+    head: str | None
+    decoder: str | None
+    latent_dim: int | None
+    encoder_hidden: int | None
+    decoder_hidden: int | None
+    embedding: int | None
+    components: int | None
+    grammar: str | Path | None
+    max_steps: int | None
+
+    def check_names(self) -> None:
+        """Refuse names that nothing has.
+
+        Raises:
+            ValueError: With the closest name.
+        """
+        tables = {
+            "objective": OBJECTIVES,
+            "regularizer": REGULARIZERS,
+            "encoder": ENCODERS,
+            "head": HEADS,
+            "decoder": DECODERS,
+        }
+        for option, table in tables.items():
+            name = getattr(self, option)
+            if name is not None:
+                pick(table, name, option)
+
+
+def settings(asked: Asked, old: Run | None = None) -> dict[str, Any]:
+    """The tables ``model``, ``objective`` and ``densities`` of a run, and its ``grammar``.
+
+    A training that starts from a run has its architecture, its objective and its grammar; only
+    the strengths of the objective (beta, weight, noise) and the components of the density may be
+    others.
+
+    Args:
+        asked: The options.
+        old: The run to start from.
+
+    Raises:
+        ValueError: A name is unknown, or an option does not apply to what is built.
+        RunError: An option contradicts the run that is started from; both values are named.
+    """
+    asked.check_names()
+    if old is not None:
+        return _carried(asked, old)
+    name = asked.objective or "rae"
+    latent_dim = LATENT_DIM if asked.latent_dim is None else asked.latent_dim
+    usual = {
+        option: 1.0 / latent_dim if value is None else value
+        for option, value in _USUAL[name].items()
+    }
+    return {
+        "model": {
+            "latent_dim": latent_dim,
+            "encoder": _encoder(asked),
+            "head": {"name": asked.head or USUAL_HEAD[name]},
+            "decoder": _decoder(asked),
+        },
+        "objective": _objective({"name": name} | usual, asked, (*_TUNED, "regularizer")),
+        "densities": _densities(asked.components or COMPONENTS),
+        "grammar": str(asked.grammar or GRAMMAR),
+    }
+
+
+def _objective(usual: dict[str, Any], asked: Asked, options: tuple[str, ...]) -> dict[str, Any]:
+    given = {option: getattr(asked, option) for option in options}
+    given = {option: value for option, value in given.items() if value is not None}
+    odd = [option for option in given if option not in usual]
+    if odd:
+        raise ValueError(
+            f"the objective {usual['name']!r} has no {' and no '.join(odd)}; leave it out"
+        )
+    return usual | given
+
+
+def _encoder(asked: Asked) -> dict[str, Any]:
+    name = asked.encoder or "recurrent"
+    if name == "convolutional":
+        if asked.encoder_hidden is not None:
+            raise ValueError("the encoder 'convolutional' has no encoder_hidden; leave it out")
+        return {"name": name}
+    return {
+        "name": name,
+        "embedding": asked.embedding or EMBEDDING,
+        "hidden": asked.encoder_hidden or ENCODER_HIDDEN,
+    }
+
+
+def _decoder(asked: Asked) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"name": asked.decoder or "autoregressive"}
+    if wanted["name"] == "autoregressive":
+        wanted["embedding"] = asked.embedding or EMBEDDING
+    if asked.decoder_hidden is not None:
+        wanted["hidden"] = asked.decoder_hidden
+    return wanted
+
+
+def _densities(components: int) -> dict[str, Any]:
+    return {"gaussian": {}, "gmm": {"components": components}}
+
+
+# Starting from a run -----------------------------------------------------------------------------
+
+
+def _carried(asked: Asked, old: Run) -> dict[str, Any]:
+    known, wanted = _facts(old), asdict(asked)
+    for option, value in known.items():
+        if wanted[option] not in (None, value):
+            _contradict(old, option, value, wanted[option])
+    if asked.max_steps is not None and asked.max_steps < old.codec.max_steps:
+        _contradict(old, "max_steps", old.codec.max_steps, asked.max_steps)
+    if asked.grammar is not None and not _same_grammar(asked.grammar, old):
+        _contradict(old, "grammar", _grammar_name(old), str(asked.grammar))
+    components = old.config.get("densities", {}).get("gmm", {}).get("components", COMPONENTS)
+    return {
+        "model": old.config["model"],
+        "objective": _objective(old.config["objective"], asked, _TUNED),
+        "densities": _densities(asked.components or components),
+        "grammar": _grammar_name(old),
+    }
+
+
+def _facts(old: Run) -> dict[str, Any]:
+    """What a run has for each option that it decides; None where it has no such thing."""
+    model, objective = old.config["model"], old.config["objective"]
+    encoder, decoder = model["encoder"], model["decoder"]
+    embeddings = (
+        _setting(ENCODERS[encoder["name"]], encoder, "embedding"),
+        _setting(MADE_DECODERS[decoder["name"]], decoder, "embedding"),
+    )
+    return {
+        "objective": objective["name"],
+        "regularizer": objective.get("regularizer"),
+        "encoder": encoder["name"],
+        "head": model["head"]["name"],
+        "decoder": decoder["name"],
+        "latent_dim": model["latent_dim"],
+        "encoder_hidden": _setting(ENCODERS[encoder["name"]], encoder, "hidden"),
+        "decoder_hidden": _setting(MADE_DECODERS[decoder["name"]], decoder, "hidden"),
+        "embedding": next((size for size in embeddings if size is not None), None),
+    }
+
+
+def _setting(made: type, table: dict[str, Any], name: str) -> Any:
+    """A setting as it was given, or the class's own where it was not; None if it has none."""
+    parameter = signature(made).parameters.get(name)
+    return None if parameter is None else table.get(name, parameter.default)
+
+
+def _same_grammar(wanted: str | Path, old: Run) -> bool:
+    """Whether a grammar is the run's, or the general one that the run's was cut out of."""
+    codec = old.codec
+    if not isinstance(codec, GrammarCodec):
+        return False
+    if named_grammar(wanted).digest == codec.grammar.digest:
+        return True
+    cut = codec.grammar.text == restricted(tokens_in(codec.grammar)).text
+    return str(wanted) == "smiles" and cut
+
+
+def _grammar_name(old: Run) -> str:
+    """What the run's grammar is called."""
+    named = old.config.get("training", {}).get("grammar")
+    if named is None and isinstance(old.codec, GrammarCodec):
+        named = old.codec.grammar.name
+    return str(named)
+
+
+def _contradict(old: Run, option: str, has: object, wanted: object) -> None:
+    holds = f"has no {option}" if has is None else f"has {option} {has!r}"
+    raise RunError(
+        f"the run that training starts from, {old.folder}, {holds}, and {wanted!r} was asked for: "
+        "leave that option out, or train without --from"
+    )
