@@ -7,28 +7,34 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, Model, Output, Quiet, examples
+from .options import Device, Model, Output, Quiet, Temperature, examples
 from .output import say, where
 
 EXAMPLES = examples(
     "molae decode codes.npy -m my-model -o molecules.smi",
     "molae decode codes.csv --temperature 0.5 --seed 1 -o -",
+    "molae encode my.smi | molae decode - -o same.smi",
 )
 
 
 def decode(
     source: Annotated[
-        str, typer.Argument(metavar="CODES", help=".npy, .csv or .parquet, one code a row.")
+        str,
+        typer.Argument(
+            metavar="CODES",
+            help=".npy .csv .tsv (also .gz) .parquet, one code a row; - is a table with tabs.",
+        ),
     ],
     output: Output = Path("-"),
     model: Model = None,
-    temperature: Annotated[
-        float, typer.Option(min=0.0, help="How freely rules are drawn, where a --seed is given.")
-    ] = 1.0,
+    temperature: Temperature = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, show_default="greedy", help="Draw each rule instead of the likeliest."
+            min=0,
+            show_default="0, with a --temperature",
+            help="Draw each rule instead of taking the likeliest; at temperature 1 if none is "
+            "given.",
         ),
     ] = None,
     device: Device = "auto",

@@ -26,8 +26,8 @@ def encode(
             "--output",
             "-o",
             metavar="FILE",
-            help=".npy (codes only), .csv or .parquet (columns line, smiles, z1, z2, ...); - is a "
-            "table with tabs on standard output.",
+            help=".npy (codes only), .csv .tsv (also .gz) or .parquet (columns line, smiles, z1, "
+            "z2, ...); - is a table with tabs on standard output.",
         ),
     ] = Path("-"),
     model: Model = None,

@@ -6,6 +6,7 @@ shown only where ``MOLAE_TRACEBACK`` is set to something other than 0.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -101,8 +102,10 @@ def _usage(error: Any) -> int:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError):
-        name = error.filename if error.filename is not None else "standard output"
-        return f"{name}: {error.strerror or error}."
+        # Whoever writes a file names it, so what has no name came from printing.
+        why = "the disc is full" if error.errno == errno.ENOSPC else error.strerror or error
+        name = "standard output" if error.filename is None else error.filename
+        return f"{name}: {why}."
     if isinstance(error, MemoryError):
         return "there is not enough memory. Try a smaller --batch-size or fewer workers."
     if isinstance(error, (ValueError, RuntimeError, ImportError)) and str(error):

@@ -63,8 +63,6 @@ def prepare(
     )  # fmt: skip
     if not quiet:
         _report(done, output)
-    if not done.written:
-        raise typer.Exit(1)
 
 
 def _report(done: Prepared, output: Path) -> None:

@@ -29,7 +29,7 @@ def score(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compute properties of the molecules of a file: a table of SMILES, names and numbers.
+    """Compute properties of the molecules of a file, and add them to its columns.
 
     Without --property these are qed, logp, sa and mw.
     """
@@ -43,5 +43,3 @@ def score(
         table(done.means.items(), ("property", "mean"), err=str(output) == "-")
     if not quiet:
         say(f"{done.written:,} molecules to {where(output)}, {done.rejected:,} could not be read.")
-    if not done.written:
-        raise typer.Exit(1)

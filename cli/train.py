@@ -34,6 +34,12 @@ EXAMPLES = examples(
     "molae train my.smi -o my-model --resume",
 )
 
+
+def _usual(value: str) -> str:
+    """What an option is where nothing is said."""
+    return f"{value}, or that of --from"
+
+
 _MODEL, _LENGTH, _MACHINE = "Model", "Length and speed of learning", "Machine"
 
 
@@ -46,7 +52,11 @@ def train(
     ],
     start_from: Annotated[
         str | None,
-        typer.Option("--from", metavar="RUN", help="Fine-tune this run or shipped model."),
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Fine-tune this run or shipped model; its layers, objective and grammar stay.",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training that RUN holds.")
@@ -56,27 +66,32 @@ def train(
         float, typer.Option(min=0.0, max=0.9, help="Share of molecules held out.")
     ] = 0.02,
     objective: Annotated[
-        str,
+        str | None,
         typer.Option(
             callback=known(OBJECTIVES, "objective"),
             rich_help_panel=_MODEL,
+            show_default=_usual("rae"),
             help=f"What is minimised: {named(OBJECTIVES)}; see molae objectives.",
         ),
-    ] = "rae",
+    ] = None,
     regularizer: Annotated[
-        str,
+        str | None,
         typer.Option(
             callback=known(REGULARIZERS, "regulariser"),
             rich_help_panel=_MODEL,
+            show_default=_usual("l2"),
             help=f"Of rae: {named(REGULARIZERS)}.",
         ),
-    ] = "l2",
+    ] = None,
     decoder: Annotated[
-        str,
+        str | None,
         typer.Option(
-            callback=known(DECODERS, "decoder"), rich_help_panel=_MODEL, help=f"{named(DECODERS)}."
+            callback=known(DECODERS, "decoder"),
+            rich_help_panel=_MODEL,
+            show_default=_usual("autoregressive"),
+            help=f"{named(DECODERS)}.",
         ),
-    ] = "autoregressive",
+    ] = None,
     head: Annotated[
         str | None,
         typer.Option(
@@ -87,17 +102,27 @@ def train(
         ),
     ] = None,
     encoder: Annotated[
-        str, typer.Option(rich_help_panel=_MODEL, help="recurrent or convolutional.")
-    ] = "recurrent",
-    latent_dim: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Numbers in a code.")
-    ] = 56,
-    grammar: Annotated[
-        str,
+        str | None,
         typer.Option(
-            rich_help_panel=_MODEL, help=f"{named(GRAMMARS)}, or a grammar file of yours (.cfg)."
+            rich_help_panel=_MODEL,
+            show_default=_usual("recurrent"),
+            help="recurrent or convolutional.",
         ),
-    ] = "smiles",
+    ] = None,
+    latent_dim: Annotated[
+        int | None,
+        typer.Option(
+            min=1, rich_help_panel=_MODEL, show_default=_usual("56"), help="Numbers in a code."
+        ),
+    ] = None,
+    grammar: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_MODEL,
+            show_default=_usual("smiles"),
+            help=f"{named(GRAMMARS)}, or a grammar file of yours (.cfg).",
+        ),
+    ] = None,
     max_steps: Annotated[
         int | None,
         typer.Option(
@@ -108,8 +133,11 @@ def train(
         ),
     ] = None,
     encoder_hidden: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Width of the encoder.")
-    ] = 384,
+        int | None,
+        typer.Option(
+            min=1, rich_help_panel=_MODEL, show_default=_usual("384"), help="Width of the encoder."
+        ),
+    ] = None,
     decoder_hidden: Annotated[
         int | None,
         typer.Option(
@@ -117,11 +145,23 @@ def train(
         ),
     ] = None,
     embedding: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Numbers that stand for a rule.")
-    ] = 128,
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=_MODEL,
+            show_default=_usual("128"),
+            help="Numbers that stand for a rule.",
+        ),
+    ] = None,
     components: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_MODEL, help="Gaussians in the density gmm.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=_MODEL,
+            show_default=_usual("10"),
+            help="Gaussians in the density gmm.",
+        ),
+    ] = None,
     beta: Annotated[
         float | None,
         typer.Option(
@@ -175,10 +215,10 @@ def train(
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, rich_help_panel=_LENGTH, help="Molecules in a step.")
-    ] = 256,
+    ] = 128,
     learning_rate: Annotated[
         float, typer.Option(min=0.0, rich_help_panel=_LENGTH, help="At its highest.")
-    ] = 1e-3,
+    ] = 2e-3,
     seed: Seed = 0,
     device: Device = "auto",
     precision: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,9 @@ from molae.workflows.train import train
 
 class MoleculeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """SMILES to codes and back, as a scikit-learn transformer.
+
+    Rows stay where they are: what cannot be used is left out of training, has a code of NaN, and
+    comes back as None.
 
     Args:
         model: A run folder or a shipped name, which ``fit`` only loads; None trains a model on
@@ -54,7 +58,9 @@ class MoleculeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return self
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "training.smi")
-            source.write_text("".join(f"{text}\n" for text in X), encoding="utf-8")
+            # A list ends SMILES at a blank; what holds one is no SMILES.
+            lines = [text for text in X if isinstance(text, str) and text.split() == [text]]
+            source.write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
             self.run_ = train(
                 source,
                 Path(folder, "run"),
@@ -69,15 +75,34 @@ class MoleculeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Sequence[str]) -> NDArray[np.float32]:
-        """Codes (n, D) of n SMILES.
+        """Codes (n, D) of n SMILES; NaN, and one warning, for those that cannot be encoded.
 
-        Raises:
-            EncodeError: Some cannot be encoded; the error lists them.
+        ``run_.encode`` refuses instead.
         """
         check_is_fitted(self)
-        return np.asarray(self.run_.encode(list(X)).numpy())
+        texts = [text if isinstance(text, str) else "" for text in X]
+        codes = np.full((len(texts), self.run_.size), np.nan, np.float32)
+        if not texts:
+            return codes
+        encoding = self.run_.codec.parse(texts)
+        if encoding.rejects:
+            first = encoding.rejects[0]
+            warnings.warn(
+                f"{len(encoding.rejects)} of {len(texts)} cannot be encoded and have codes of "
+                f"NaN; the first is number {first.index}, {first.text!r}: {first.reason}",
+                stacklevel=2,
+            )
+        if len(encoding.kept):
+            codes[encoding.kept] = self.run_.codes(encoding.padded()).numpy()
+        return codes
 
     def inverse_transform(self, Z: NDArray[Any]) -> list[str | None]:
-        """Canonical SMILES of codes (n, D)."""
+        """Canonical SMILES of codes (n, D); None for codes that are not finite."""
         check_is_fitted(self)
-        return self.run_.decode(torch.as_tensor(np.asarray(Z), dtype=torch.float32))
+        codes = np.asarray(Z, dtype=np.float32)
+        texts: list[str | None] = [None] * len(codes)
+        rows = np.flatnonzero(np.isfinite(codes).all(-1))
+        found = self.run_.decode(torch.from_numpy(codes[rows]))
+        for row, text in zip(rows, found, strict=True):
+            texts[row] = text
+        return texts

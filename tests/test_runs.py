@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -16,8 +19,9 @@ from molae.runs import Run, RunError, build, find, remember
 from molae.runs.build import DECODERS as MADE_DECODERS
 from molae.runs.build import HEADS as MADE_HEADS
 from molae.runs.build import USUAL_HEAD
-from molae.runs.folder import CARD, CONFIG, begin, digest
+from molae.runs.folder import CARD, CONFIG, LOCK, begin, digest, is_free
 from molae.runs.grow import carry, identities
+from molae.runs.lock import exclusive
 
 TOKENS = {"C", "N", "O", "=", "(", ")", "1", "2", "[C@@H]", "[C@H]"}
 SMILES = ["CCO", "C1=CC=CC=C1", "CC(=O)N", "C[C@H](N)O", "OC1CC1"]
@@ -86,6 +90,97 @@ def test_saving_does_not_bury_other_things(run, tmp_path):
         run.save(tmp_path)
 
 
+def _contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "name", ["letter.txt", "densities/notes.txt", "thesis/chapter.tex", "checkpoint/x", "my.part"]
+)
+def test_saving_refuses_a_run_with_anything_else_in_it(run, saved, name):
+    (saved / name).parent.mkdir(exist_ok=True)
+    (saved / name).write_text("dear")
+    before = _contents(saved)
+    with pytest.raises(RunError, match="would be lost"):
+        run.save(saved)
+    assert _contents(saved) == before
+
+
+@pytest.mark.parametrize(
+    "config", ['{"theme": "dark"}', "nonsense", '{"format": 1}', '{"format": 99}', "[]"]
+)
+def test_saving_refuses_a_foreign_config(run, tmp_path, config):
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / CONFIG).write_text(config)
+    (folder / CARD).write_text("{}")
+    before = _contents(folder)
+    with pytest.raises(RunError, match=r"not a run|newer"):
+        run.save(folder)
+    assert _contents(folder) == before
+
+
+def test_saving_refuses_an_unfinished_training(run, tmp_path):
+    begin(run, tmp_path / "half")
+    before = _contents(tmp_path / "half")
+    with pytest.raises(RunError, match="unfinished training"):
+        run.save(tmp_path / "half")
+    assert _contents(tmp_path / "half") == before
+
+
+def test_saving_through_a_link_keeps_it(run, saved):
+    link = saved.with_name("link")
+    link.symlink_to(saved, target_is_directory=True)
+    run.save(link)
+    assert link.is_symlink()
+    assert Run.load(link, "cpu").size == 8
+
+
+def test_one_at_a_time(tmp_path):
+    folder = tmp_path / "run"
+    with exclusive(folder):
+        assert is_free(folder)
+        with (
+            pytest.raises(RunError, match=rf"running already \(process {os.getpid()}\)"),
+            exclusive(folder),
+        ):
+            pass
+        assert (folder / LOCK).is_file()
+        (folder / CONFIG).write_text("{}")
+    assert {path.name for path in folder.iterdir()} == {CONFIG, "checkpoint"}
+    with exclusive(tmp_path / "other"):
+        pass
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_a_lock_ends_with_its_process(tmp_path):
+    script = (
+        "import os, signal, sys, pathlib\n"
+        "from molae.runs.lock import exclusive\n"
+        "with exclusive(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "run")], check=False)
+    assert (tmp_path / "run" / LOCK).is_file()
+    with exclusive(tmp_path / "run"):
+        pass
+
+
+def test_what_counts_as_free(tmp_path):
+    folder = tmp_path / "run"
+    assert is_free(folder)
+    folder.mkdir()
+    assert is_free(folder)
+    (folder / "grammar.cfg").write_text("S -> 'a'")
+    assert not is_free(folder)  # it may be anybody's
+    (folder / "checkpoint").mkdir()
+    (folder / LOCK).write_text("1\n")
+    (folder / "config.json.part").write_text("{")
+    assert is_free(folder)
+    (folder / "letter.txt").write_text("dear")
+    assert not is_free(folder)
+
+
 def test_spectral_norm_survives(tmp_path):
     settings = config() | {"objective": {"name": "rae", "regularizer": "sn"}}
     run = build(settings | {"densities": {}}, GrammarCodec(restricted(TOKENS), 30))
@@ -117,6 +212,20 @@ def test_a_molecule_depends_on_seed_and_number_only(run):
     parts += run.sample(19, seed=5, temperature=1.0, start=11)
     assert whole == parts
     assert whole != run.sample(30, seed=6, temperature=1.0)
+
+
+def test_temperature_and_seed(run):
+    z = torch.randn(20, 8, generator=torch.Generator().manual_seed(1))
+    greedy = run.decode(z)
+    assert run.decode(z, temperature=0) == run.decode(z, seed=4, temperature=0.0) == greedy
+    assert run.decode(z, seed=4) == run.decode(z, seed=4, temperature=1.0) != greedy
+    assert run.decode(z, temperature=0.7) == run.decode(z, seed=0, temperature=0.7) != greedy
+    assert run.sample(20, seed=3, temperature=0) == run.sample(20, seed=3)
+    for wrong in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="temperature is"):
+            run.decode(z, temperature=wrong)
+        with pytest.raises(ValueError, match="temperature is"):
+            run.sample(1, temperature=wrong)
 
 
 def test_carried_rows_keep_their_rules(run):
@@ -156,6 +265,21 @@ def _edit(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def _digests(folder, **changes):
+    found = json.loads((folder / CARD).read_text())["digests"] | changes
+    _edit(folder / CARD, digests={name: value for name, value in found.items() if value})
+
+
+def _vouched(folder, **changes):
+    """Settings changed by somebody who knows about digests."""
+    _edit(folder / CONFIG, **changes)
+    _digests(folder, **{CONFIG: digest(folder / CONFIG)})
+
+
+def _unvouched(folder, name):
+    _digests(folder, **{name: None})
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [
@@ -170,8 +294,21 @@ def _edit(path, **changes):
         (lambda f: _edit(f / CONFIG, format=99), "newer molae"),
         (lambda f: _edit(f / CARD, format=99), "newer molae"),
         (lambda f: _edit(f / CARD, digests={}), "no digests"),
-        (lambda f: _edit(f / CARD, digests={"../x": "0"}), "outside"),
+        (lambda f: _digests(f, **{"../x": "0"}), "outside"),
         (lambda f: _edit(f / CONFIG, model={}), "not what was saved|damaged"),
+        (lambda f: (f / CONFIG).write_text("[" * 100_000), "damaged"),
+        (lambda f: (f / CARD).write_text("[]"), "not of a run"),
+        (lambda f: _edit(f / CONFIG, codec=[]), "not of a run"),
+        (lambda f: _edit(f / CONFIG, codec={"grammar": "S"}), "not a table"),
+        (lambda f: _edit(f / CONFIG, model="x"), "not of a run"),
+        (lambda f: _edit(f / CONFIG, objective=None), "not of a run"),
+        (lambda f: _edit(f / CONFIG, densities=["gmm"]), "not of a run"),
+        (lambda f: _vouched(f, model={"latent_dim": 8}), "damaged"),
+        (lambda f: _vouched(f, model={"latent_dim": 8, "head": [], "encoder": "x"}), "damaged"),
+        (lambda f: _vouched(f, densities={"gmm": 3}), "damaged"),
+        (lambda f: _vouched(f, densities={"../gmm": {}}), "damaged"),
+        (lambda f: _unvouched(f, CONFIG), "no digest of config.json"),
+        (lambda f: _unvouched(f, "weights.safetensors"), "no digest of weights"),
     ],
 )
 def test_damaged_folders(saved, what, message):
@@ -183,7 +320,7 @@ def test_damaged_folders(saved, what, message):
 def test_a_grammar_that_was_changed(saved):
     path = saved / "grammar.cfg"
     path.write_text(path.read_text().replace("'N' TAIL", "'S' TAIL"))
-    _edit(saved / CARD, digests={"grammar.cfg": digest(path)})
+    _digests(saved, **{"grammar.cfg": digest(path)})
     with pytest.raises(RunError, match="digest"):
         Run.load(saved)
 

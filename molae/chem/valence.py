@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from rdkit import Chem, rdBase
@@ -159,6 +160,16 @@ def differences(table: dict[str, object], symbols: Iterable[str] | None = None) 
                     if now != then:
                         lines.append(f"{spell(symbol, h, c)}: RDKit says {now}, table says {then}")
     return lines
+
+
+@lru_cache(maxsize=2)
+def disagreements(table_text: str) -> tuple[str, ...]:
+    """``differences`` to a table as JSON text; none if it was made with this version of RDKit.
+
+    It takes a second where the versions differ, and is asked once per process.
+    """
+    table = json.loads(table_text)
+    return () if table["rdkit"] == rdBase.rdkitVersion else tuple(differences(table))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from molae.datasets.files import (
     cache_folder,
     data_digest,
     explained,
+    read_error,
     standard_input,
     temporary_name,
 )
@@ -163,7 +164,7 @@ def cached(
 
     Args:
         codec: Encodes chunks of items.
-        source: A molecule file, or ``-`` for standard input.
+        source: A molecule file, or ``-`` for standard input; a pipe is read once.
         column: See ``readers.Reader``.
         whole_lines: See ``readers.Reader``.
         folder: Where to keep the cache instead.
@@ -177,7 +178,7 @@ def cached(
     with _on_disc(source) as path:
         name = "standard input" if os.fspath(source) == "-" else os.fspath(source)
         recipe = _Recipe(codec, path, name, column, whole_lines, data_digest(path))
-        place = _place(None if os.fspath(source) == "-" else path, folder) / recipe.key
+        place = _place(None if _fleeting(source) else path, folder) / recipe.key
         found = _load(place, recipe, fresh=False)
         if found is not None:
             return found
@@ -191,17 +192,39 @@ def cached(
 
 @contextmanager
 def _on_disc(source: str | Path) -> Iterator[Path]:
-    """The source as a file: standard input is put down first, for its digest."""
-    if os.fspath(source) != "-":
+    """The source as a file: what can be read only once is put down first, for its digest."""
+    if not _fleeting(source):
         yield Path(source)
         return
-    spool = cache_folder("input") / f"standard-input-{os.getpid()}"
+    # With the same suffixes, which tell the format.
+    suffix = "".join(Path(source).suffixes[-2:])
+    spool = cache_folder("input") / f"input-{os.getpid()}{suffix}"
     try:
-        with explained(spool), open(spool, "wb") as stream:
-            shutil.copyfileobj(standard_input(), stream)
+        with _opened(source) as came, explained(spool), open(spool, "wb") as stream:
+            shutil.copyfileobj(came, stream)
         yield spool
     finally:
         spool.unlink(missing_ok=True)
+
+
+def _fleeting(source: str | Path) -> bool:
+    """Whether a source is standard input, a pipe or a device rather than a file."""
+    path = Path(source)
+    return os.fspath(source) == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+@contextmanager
+def _opened(source: str | Path) -> Iterator[IO[bytes]]:
+    """Standard input, which stays open, or a pipe."""
+    if os.fspath(source) == "-":
+        yield standard_input()
+        return
+    try:
+        stream = open(source, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise read_error(error, source) from error
+    with stream:
+        yield stream
 
 
 def _place(source: Path | None, folder: str | Path | None) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from molae.datasets.files import DataError
@@ -20,12 +21,24 @@ class Place:
         url: Address, or "" for a file that ships with molae.
         sha256: Of its bytes, or None where nobody has pinned it.
         bytes: Its size, or None.
+
+    Raises:
+        DataError: The name is none of a file in a folder, but leads elsewhere.
     """
 
     file: str
     url: str
     sha256: str | None
     bytes: int | None
+
+    def __post_init__(self) -> None:
+        # Both kinds of path, whatever machine this is: a card may come from anywhere.
+        plain = PurePosixPath(self.file).name == PureWindowsPath(self.file).name == self.file
+        if not plain or self.file in ("", ".", ".."):
+            raise DataError(
+                f"data card: {self.file!r} is not the plain name of a file; folders do not belong "
+                "into it"
+            )
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def get(
     Args:
         name: Of a card; see ``cards.cards``.
         folder: Where to keep it; ``data`` in the cache folder if None (see
-            ``files.cache_folder``).
+            ``files.cache_folder``). A file of the same name in a folder that is named here is
+            taken if it is the right one, and never replaced.
         progress: Called while bytes come in.
         say: Called with remarks, such as a digest that nobody pinned; warnings if None.
 
@@ -56,7 +57,8 @@ def get(
 
     Raises:
         ResourceError: There is no such card.
-        DataError: No place had the file, or what came was not what the card describes.
+        DataError: No place had the file, what came was not what the card describes, or another
+            file of its name is in the folder.
     """
     return get_card(card(name), folder, progress, say)
 
@@ -72,7 +74,7 @@ def get_card(
     with explained(where):
         where.mkdir(parents=True, exist_ok=True)
     tell = say or (lambda text: warnings.warn(text, stacklevel=4))
-    found = [_one(places, where, progress, tell) for places in card.files]
+    found = [_one(places, where, folder is None, progress, tell) for places in card.files]
     return found[0] if len(found) == 1 else where
 
 
@@ -86,7 +88,7 @@ def path(name: str, folder: str | Path | None = None) -> Path:
     the_card = card(name)
     where = _folder(the_card, folder)
     if the_card.shipped:
-        return get_card(the_card, where)
+        return get_card(the_card, folder)
     found = [p for places in the_card.files if (p := _present(places, where)) is not None]
     if len(found) == len(the_card.files):
         return found[0] if len(found) == 1 else where
@@ -102,21 +104,27 @@ def _present(places: tuple[Place, ...], where: Path) -> Path | None:
 
 
 def _one(
-    places: tuple[Place, ...], where: Path, progress: Progress | None, say: Callable[[str], None]
+    places: tuple[Place, ...],
+    where: Path,
+    ours: bool,
+    progress: Progress | None,
+    say: Callable[[str], None],
 ) -> Path:
-    """One file of a set: what is there already, else from the first place that has it."""
-    for place in places:
-        target = where / place.file
-        if target.is_file():
-            expected = place.sha256 or _remembered(target)
-            if expected is None or data_digest(target) == expected:
-                return target
-            say(f"{target}: damaged or changed since it was fetched; fetching it again.")
-            target.unlink()
+    """One file of a set: what is there already, else from the first place that has it.
+
+    A wrong file stays until the right one has come and been verified, and in a folder that is not
+    ours it stays for good.
+    """
+    there = [place for place in places if (where / place.file).is_file()]
+    for place in there:
+        if _right(place, where / place.file):
+            return where / place.file
     troubles = []
     for place in places:
         target = where / place.file
         try:
+            if place in there:
+                _give_way(target, ours, say)
             if place.url:
                 fetch(place.url, target, place.sha256, place.bytes, progress)
             else:
@@ -130,17 +138,38 @@ def _one(
     raise DataError("\n".join(troubles))
 
 
+def _right(place: Place, target: Path) -> bool:
+    """Whether a file is the one that the card describes, as far as anybody knows."""
+    expected = place.sha256 or _remembered(target)
+    return expected is None or data_digest(target) == expected
+
+
+def _give_way(target: Path, ours: bool, say: Callable[[str], None]) -> None:
+    """Say that a wrong file will be replaced.
+
+    Raises:
+        DataError: It may not be: it lies in somebody else's folder.
+    """
+    if not ours:
+        raise DataError(
+            f"{target}: there is a file of this name, and it is not the one that the card "
+            "describes. Move it away, or choose another folder."
+        )
+    say(f"{target}: damaged or changed since it was fetched; fetching it again.")
+
+
 def _shipped(place: Place, target: Path) -> None:
     """Copy a shipped file, which may lie in an archive, to where it keeps."""
     with data_path(place.file) as source, replacing(target) as temporary:
         shutil.copyfile(source, temporary)
-    _verify(target, place.sha256, target, f"the shipped {place.file}")
+        _verify(temporary, place.sha256, target, f"the shipped {place.file}")
 
 
 def _remembered(target: Path) -> str | None:
     """The digest noted when an unpinned file was first fetched."""
     note = target.with_name(target.name + ".sha256")
-    return note.read_text(encoding="utf-8").split()[0] if note.is_file() else None
+    words = note.read_text(encoding="utf-8", errors="replace").split() if note.is_file() else []
+    return words[0] if words else None
 
 
 def _remember(target: Path, say: Callable[[str], None]) -> None:
@@ -163,7 +192,8 @@ def fetch(
 ) -> Path:
     """Download one file; a transfer that broke off goes on where it stopped.
 
-    Bytes go to ``<target>.part``, which is renamed when it is whole and verified.
+    Bytes go to ``<target>.part``, which is renamed when it is whole and verified. What an earlier
+    call left there is taken up only where a digest can tell that the whole is right.
 
     Args:
         url: http or https.
@@ -180,6 +210,9 @@ def fetch(
         raise DataError(f"{url}: not an http or https address.")
     target = Path(target)
     part = target.with_name(target.name + ".part")
+    if sha256 is None:
+        with explained(target):
+            part.unlink(missing_ok=True)
     resumed = part.is_file() and part.stat().st_size > 0
     _transfer(url, part, target.name, size, progress)
     if resumed and sha256 is not None and data_digest(part) != sha256:

@@ -24,6 +24,11 @@ def text_path(path: str | Path) -> str:
 def disc_error(error: OSError, path: str | Path) -> DataError:
     """What an operating-system error means for somebody who was writing ``path``."""
     name = text_path(path)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) and os.path.isdir(name):
+        return DataError(
+            f"{name}: the disc is full; what was whole before is kept. Free some space, and give "
+            "the command again."
+        )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(
             f"{name}: the disc is full; nothing unfinished is left under that name. "

@@ -176,7 +176,12 @@ def read_card(folder: Path) -> dict[str, Any]:
         )
     card = _get_json(folder / CARD)
     _check_format(folder, card)
-    digests = card.get("digests")
+    _check_digests(folder, card.get("digests"))
+    return card
+
+
+def _check_digests(folder: Path, digests: object) -> None:
+    """Compare a card's digests, which must be there for what every run has, with the files."""
     if not isinstance(digests, dict) or not digests:
         raise RunError(f"{folder / CARD} is not of a run of molae: it has no digests")
     for name in (CONFIG, WEIGHTS):
@@ -191,7 +196,6 @@ def read_card(folder: Path) -> dict[str, Any]:
             raise RunError(
                 f"the run {folder} is damaged: {name} is not what was saved; copy it again whole"
             )
-    return card
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -136,7 +136,7 @@ class Run:
         part = target.with_name(f".part-{os.getpid()}-{target.name}")
         old = target.with_name(f".old-{os.getpid()}-{target.name}")
         if old.exists():
-            raise RunError(f"{old} was left by a save that was killed: look at it and move it away")
+            raise RunError(f"{old} was left by a save that was killed: move it away first")
         shutil.rmtree(part, ignore_errors=True)
         try:
             files.finish(self, part)

@@ -8,9 +8,11 @@ which the new checkpoint counts: before it the old one is whole, after it the ne
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,19 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def unwritten(error: Exception, path: Path, rest: str = "") -> OSError:
+    """The error of a write as one that names the file and keeps the system's number.
+
+    safetensors puts the number into its text only.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(told[1]) if told else errno.EIO
+    why = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return OSError(number, f"cannot be written ({why}){rest}", os.fspath(path))
+
+
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Put a file in place whole or not at all: temporary name, fsync, rename.
 
@@ -53,7 +68,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
-        raise OSError(f"cannot write {path}: {error}; what was there before is kept") from error
+        raise unwritten(error, path, "; what was there before is kept") from error
     flush_folder(path.parent)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from molae.training.checkpoint import replace_file
+from molae.training.checkpoint import replace_file, unwritten
 from molae.types import Terms
 
 if TYPE_CHECKING:
@@ -114,20 +114,30 @@ class Journal:
         return records
 
     def write(self, record: Record) -> None:
-        """Add one record; it must have ``step`` and ``kind``."""
+        """Add one record; it must have ``step`` and ``kind``.
+
+        Raises:
+            OSError: It cannot be written; the error names the file.
+        """
         record = _finite(record)
         self.records.append(record)
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(record) + "\n")
+            try:
+                with self.path.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(record) + "\n")
+            except OSError as error:
+                raise unwritten(error, self.path) from error
         if self._writer is not None:
             self._curves(self._writer, record)
 
     def flush(self) -> None:
         """Make everything written so far survive a power cut."""
         if self.path is not None and self.path.exists():
-            with self.path.open("rb+") as stream:
-                os.fsync(stream.fileno())
+            try:
+                with self.path.open("rb+") as stream:
+                    os.fsync(stream.fileno())
+            except OSError as error:
+                raise unwritten(error, self.path) from error
 
     def close(self) -> None:
         """Finish the files."""

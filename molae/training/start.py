@@ -49,8 +49,9 @@ def fit(
 ) -> TrainingResult:
     """Train ``model`` with ``objective`` on ``data``, in place.
 
-    A run in epochs or steps that is killed at any moment and resumed ends with the same bits as
-    one that was not, on the same device, with the same precision, processes and threads.
+    A run in epochs or steps that is killed at any moment and resumed ends, on a CPU, with the same
+    bits as one that was not, given the same precision, processes and threads. Other devices add
+    numbers in an order of their own: there it goes on from the same state.
 
     Args:
         model: Any module that the objective knows how to use. It ends up on the device.

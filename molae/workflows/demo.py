@@ -17,7 +17,7 @@ from molae.datasets.files import DataError, cache_folder, explained
 from molae.datasets.readers import read, smiles_of
 from molae.datasets.splits import text_key
 from molae.resources import data_path
-from molae.runs.folder import CONFIG
+from molae.runs.folder import strangers
 from molae.runs.run import Run
 from molae.workflows.data import Say
 from molae.workflows.output import open_output
@@ -25,6 +25,8 @@ from molae.workflows.reading import worker_count
 from molae.workflows.summary import Summary, summarise
 from molae.workflows.train import train
 
+#: Says that a folder is a demo's, to be replaced by the next one.
+MARKER = ".molae-demo"
 #: Columns of the table, and how they are shown.
 PROPERTIES = {"qed": "QED", "sa": "SA", "logp": "logP", "mw": "MW"}
 #: Molecules in the picture, and in a row of it.
@@ -68,7 +70,7 @@ def demo(
 
     Args:
         folder: Gets ``run/``, ``molecules.smi``, ``molecules.csv`` and ``molecules.png``; what a
-            demo before this one left there is replaced.
+            demo before this one left there is replaced, anything else is not.
         seconds: Time of the training.
         n: Molecules to generate.
         seed: Of weights, order and draws.
@@ -78,16 +80,13 @@ def demo(
         say: Called with a sentence now and then.
 
     Raises:
-        DataError: The folder cannot be written, or n is below 1.
+        DataError: The folder cannot be written or is not a demo's, or n is below 1.
     """
     folder, say = Path(folder), say or (lambda _text: None)
     if n < 1:
         raise DataError(f"n is {n}; expected at least 1")
     count = worker_count(workers)
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "run" / CONFIG).is_file():
-            shutil.rmtree(folder / "run")
+    _clear(folder)
     with data_path("demo.smi.gz") as data:
         with read(data) as reader:
             known = list(smiles_of(reader))
@@ -122,6 +121,33 @@ def demo(
     theirs = _means(known, seed, count)
     numbers = _numbers(run, summary, pace, means, theirs)
     return Demo(numbers, _shown(numbers), files, run)
+
+
+def _clear(folder: Path) -> None:
+    """Make the folder, mark it as a demo's, and take away the run of the demo before.
+
+    Raises:
+        DataError: It was not made by a demo and holds something, or cannot be written.
+    """
+    run = folder / "run"
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / MARKER).is_file():
+            if any(folder.iterdir()):
+                raise DataError(
+                    f"{folder} holds other things, and a demo replaces what it finds: name a new "
+                    "or an empty folder with -o"
+                )
+            (folder / MARKER).write_text("molae demo replaces what is in this folder.\n")
+        if run.is_symlink() or (run.exists() and not run.is_dir()):
+            raise DataError(f"{run} is not the run of a demo: move it away, or use another folder")
+        if run.is_dir():
+            if others := strangers(run):
+                raise DataError(
+                    f"{run} holds more than the run of a demo, such as {others[0]}: move it away, "
+                    "or use another folder"
+                )
+            shutil.rmtree(run)
 
 
 def _table(raw: Sequence[str | None], workers: int) -> list[dict[str, Any]]:

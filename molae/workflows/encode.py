@@ -64,8 +64,8 @@ def encode_file(
         run: The model.
         source: A molecule file, or ``-``.
         target: ``.npy`` for an array (n, D) float32 of the molecules that could be encoded, in
-            order; ``.csv``, ``.tsv`` (also ``.gz``) or ``.parquet`` for their lines, SMILES as given,
-            and z1 to zD; ``-`` for such a table with tabs on standard output.
+            order; ``.csv``, ``.tsv`` (also ``.gz``) or ``.parquet`` for their lines, SMILES as
+            given, and z1 to zD; ``-`` for such a table with tabs on standard output.
         column: SMILES column of a table.
         rejects: Where to write what could not be encoded.
         workers: Processes that read molecules.
@@ -138,7 +138,8 @@ def _write_table(target: str | Path, pieces: Iterator[Piece], size: int) -> None
 def read_codes(source: str | Path, size: int) -> Floats:
     """Codes (n, D) from a file that ``encode_file`` wrote, or one of that shape.
 
-    ``-`` is a table with tabs on standard input, as ``encode_file`` writes it there. Tables need columns z1 to zD, or exactly D columns of numbers.
+    ``-`` is a table with tabs on standard input, as ``encode_file`` writes it. Tables need columns
+    z1 to zD, or exactly D columns of numbers.
 
     Raises:
         DataError: The file cannot be read, or holds no codes of that size.

@@ -18,6 +18,7 @@ from molae.datasets.readers import read as read_file
 from molae.datasets.splits import text_key
 from molae.names import FILTERS, PROPERTIES, pick
 from molae.runs.run import Run
+from molae.workflows.keys import KeySet
 from molae.workflows.reading import chunks, worker_count
 
 Row = dict[str, Any]
@@ -28,11 +29,13 @@ PATIENCE = 100
 
 @dataclass
 class Counts:
-    """What became of the draws.
+    """What became of the draws, one by one, as far as the one that gave the last molecule.
+
+    ``drawn`` is ``written`` and all that was dropped, and does not depend on the batch.
 
     Attributes:
         asked: Molecules asked for.
-        drawn: Draws from the model.
+        drawn: Draws looked at.
         written: Molecules given.
         invalid: Draws that RDKit does not read; 0 under a grammar that promises.
         duplicates: Draws that were given before, if only unique ones are wanted.
@@ -87,11 +90,11 @@ class _Wish:
     """What a molecule must be, and what is told of it."""
 
     unique: bool
-    excluded: set[int]
+    excluded: KeySet
     filters: list[str]
     requirements: list[Requirement]
     properties: list[str]
-    seen: set[int] = field(default_factory=set)
+    seen: KeySet = field(default_factory=KeySet)
 
     @property
     def drops(self) -> bool:
@@ -124,13 +127,14 @@ def generate(
     """n molecules as canonical isomeric SMILES, streamed.
 
     The i-th draw depends on the run, the seed and i only. Memory does not grow with n, but for
-    ``unique``, which remembers 64 bits of each molecule.
+    ``unique``, which remembers 8 bytes of each molecule (and 16 for moments), and ``exclude``,
+    which remembers as much of each molecule that is not wanted.
 
     Args:
         run: The model.
         n: Molecules wanted; what is dropped is drawn again.
         seed: Of codes and draws.
-        temperature: Of p(x|z); None takes the most likely rule at every step.
+        temperature: Of p(x|z); None or 0 takes the most likely rule at every step.
         density: What codes are drawn from, see ``molae.names.DENSITIES``.
         unique: Give no molecule twice.
         exclude: Files of molecules not to give.
@@ -172,14 +176,16 @@ def generate(
 
 def excluded_keys(
     files: Sequence[str | Path], column: str | None = None, workers: int = 1
-) -> set[int]:
+) -> KeySet:
     """Keys of the canonical SMILES in files; lines that RDKit does not read are no molecules."""
-    keys: set[int] = set()
+    keys = KeySet()
     for file in files:
         with read_file(file, column, reject=lambda _bad: None) as reader:
             for piece in chunks((record.smiles for record in reader), 20_000):
                 for texts in map_chunks(_canonical_chunk, piece, workers):
-                    keys.update(text_key(text) for text in texts if text is not None)
+                    for text in texts:
+                        if text is not None:
+                            keys.add(text_key(text))
     return keys
 
 
@@ -198,15 +204,14 @@ def _draws(
     limit: int,
 ) -> Iterator[list[str | None]]:
     """Draws, some at a time, until enough have passed or the limit is reached."""
+    start = 0
     while counts.written < counts.asked:
         left = counts.asked - counts.written
         # A full batch where some may be dropped: decoding is fastest in full tiles.
-        size = min(batch, limit - counts.drawn, batch if wish.drops else left)
+        size = min(batch, limit - start, batch if wish.drops else left)
         if size < 1:
             counts.exhausted = True
             return
-        start = counts.drawn
-        counts.drawn += size
         yield run.sample(
             size,
             seed,
@@ -215,6 +220,7 @@ def _draws(
             start=start,
             canonical=False,
         )
+        start += size
 
 
 def _rows(
@@ -224,39 +230,45 @@ def _rows(
         spelt: list[str | None] = []
         for piece in map_chunks(_canonical_chunk, texts, workers):
             spelt += piece
-        passed = [text for text in spelt if _is_wanted(text, counts, wish)]
-        for row in _judged(passed, counts, wish, workers):
-            if counts.written == counts.asked:
-                return
-            counts.written += 1
-            yield row
+        faults = [_fault(text, wish) for text in spelt]
+        wanted = [t for t, fault in zip(spelt, faults, strict=True) if not fault and t is not None]
+        judged = _judged(wanted, wish, workers)
+        # One draw after another, so that what comes after the last molecule is not counted.
+        for fault in faults:
+            counts.drawn += 1
+            if fault:
+                setattr(counts, fault, getattr(counts, fault) + 1)
+                continue
+            row = _row(next(judged), counts, wish)
+            if row is not None:
+                counts.written += 1
+                yield row
+                if counts.written == counts.asked:
+                    return
 
 
-def _is_wanted(text: str | None, counts: Counts, wish: _Wish) -> bool:
-    """Valid, not excluded, not given before; counts what is not."""
+def _fault(text: str | None, wish: _Wish) -> str:
+    """The field of ``Counts`` for a draw that is not valid, excluded or a duplicate; else ""."""
     if text is None:
-        counts.invalid += 1
-        return False
+        return "invalid"
     if not wish.excluded and not wish.unique:
-        return True
+        return ""
     key = text_key(text)
     if key in wish.excluded:
-        counts.excluded += 1
-        return False
-    if wish.unique:
-        if key in wish.seen:
-            counts.duplicates += 1
-            return False
-        wish.seen.add(key)
-    return True
+        return "excluded"
+    if wish.unique and not wish.seen.add(key):
+        return "duplicates"
+    return ""
 
 
-def _judged(
-    texts: Sequence[str | None], counts: Counts, wish: _Wish, workers: int
-) -> Iterator[Row]:
-    """Rows of those that pass filters and requirements, with their properties."""
+#: A molecule, what dropped it and by which name, and its properties if nothing did.
+_Verdict = tuple[str, str, str, list[float]]
+
+
+def _judged(texts: Sequence[str], wish: _Wish, workers: int) -> Iterator[_Verdict]:
+    """What filters and requirements say, a few hundred molecules at a time."""
     if not wish.judges:
-        yield from ({"smiles": text} for text in texts)
+        yield from ((text, "", "", []) for text in texts)
         return
     judge = partial(
         _judge_chunk,
@@ -265,13 +277,19 @@ def _judged(
         properties=wish.properties,
     )
     for piece in map_chunks(judge, texts, workers, chunk=250):
-        for text, kind, reason, values in piece:
-            if kind == "filter":
-                counts.filtered[reason] += 1
-            elif kind == "requirement":
-                counts.unmet[reason] += 1
-            else:
-                yield {"smiles": text, **dict(zip(wish.properties, values, strict=True))}
+        yield from piece
+
+
+def _row(verdict: _Verdict, counts: Counts, wish: _Wish) -> Row | None:
+    """The row of a molecule that passed; counts one that did not."""
+    text, kind, reason, values = verdict
+    if kind == "filter":
+        counts.filtered[reason] += 1
+    elif kind == "requirement":
+        counts.unmet[reason] += 1
+    else:
+        return {"smiles": text, **dict(zip(wish.properties, values, strict=True))}
+    return None
 
 
 def _judge_chunk(
@@ -279,14 +297,13 @@ def _judge_chunk(
     filters: list[str],
     requirements: list[Requirement],
     properties: list[str],
-) -> list[tuple[str, str, str, list[float]]]:
-    """For each molecule: itself, what dropped it and by which name, or its properties."""
+) -> list[_Verdict]:
     return [_judge(text, filters, requirements, properties) for text in texts]
 
 
 def _judge(
     text: str, filters: list[str], requirements: list[Requirement], properties: list[str]
-) -> tuple[str, str, str, list[float]]:
+) -> _Verdict:
     sheet = Sheet(read(text))
     # Filters last: they cost most, and requirements are usually simple numbers.
     unmet = first_unmet(requirements, sheet)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +47,10 @@ def score_file(
 ) -> Scored:
     """A table of the molecules in a file with their properties.
 
+    The columns of a table (fields of an SDF file) are kept; its SMILES column is called
+    ``smiles``, and a column that is called as a property is written anew. A list has a column
+    ``name`` if one of its first few thousand molecules has a name.
+
     Args:
         source: A molecule file, or ``-``.
         target: Where to write; see ``open_output``.
@@ -56,17 +62,19 @@ def score_file(
 
     Raises:
         ValueError: Unknown property, with the closest names.
-        DataError: A file cannot be read or written.
+        DataError: A file cannot be read or written, or there is no molecule in it.
     """
     names = [pick(PROPERTIES, name, "property") for name in properties]
     if not names:
         raise ValueError("no property is named; choose from " + ", ".join(PROPERTIES))
     count = worker_count(workers)
-    types: dict[str, type] = {"smiles": str, "name": str} | dict.fromkeys(names, float)
     done, sums = Scored(), np.zeros(len(names))
     with Input(source, column, rejects) as given, bar("scoring", progress) as show:
-        with open_output(target, types, legend=lambda row: _legend(row, names)) as out:
-            for records in given.chunks():
+        pieces = given.chunks()
+        first = next(pieces, [])
+        columns = _columns(given, first, names)
+        with open_output(target, columns, legend=lambda row: _legend(row, names)) as out:
+            for records in chain([first], pieces):
                 values = score([record.smiles for record in records], names, count)
                 table = np.stack([values[name] for name in names], 1)  # (n, P)
                 for record, row in zip(records, table, strict=True):
@@ -74,14 +82,46 @@ def score_file(
                         given.refuse(_why(record))
                         continue
                     cells = dict(zip(names, row.tolist(), strict=True))
-                    out.write({"smiles": record.smiles, "name": record.name, **cells})
+                    out.write(_cells(record, given.reader.column, columns) | cells)
                     sums += np.nan_to_num(row)
                 done.written = out.count
                 show(given.reader.count, given.reader.fraction)
+            if not done.written:
+                raise given.nothing_used()  # inside, so that no empty file is left
         done.rejected = given.rejected.count
         done.reasons = dict(given.rejected.reasons.most_common())
     done.means = dict(zip(names, (sums / max(1, done.written)).tolist(), strict=True))
     return done
+
+
+def _columns(
+    given: Input, first: Sequence[Record], names: list[str]
+) -> dict[str, type] | list[str]:
+    """Columns of the output; without types where cells are more than text (parquet)."""
+    own = given.reader.columns or ()
+    kept = [_called(column, given.reader.column, own) for column in own]
+    if given.reader.column is None:  # a list, or an SDF file, whose fields hold no SMILES
+        named = any(record.name for record in first)
+        kept = ["smiles", *(["name"] if named else []), *kept]
+    texts = all(
+        isinstance(cell, str | None) for record in first for cell in (record.row or {}).values()
+    )
+    types: dict[str, type] = dict.fromkeys(kept, str) | dict.fromkeys(names, float)
+    return types if texts else list(types)
+
+
+def _called(column: str, smiles: str | None, columns: Sequence[str]) -> str:
+    """The SMILES column as ``smiles``, unless another one is called so."""
+    return "smiles" if column == smiles and "smiles" not in columns else column
+
+
+def _cells(record: Record, smiles: str | None, columns: Collection[str]) -> dict[str, Any]:
+    """What stands in the output of an input record."""
+    own = record.row or {}
+    kept = {_called(column, smiles, tuple(own)): cell for column, cell in own.items()}
+    if smiles is None:
+        kept = {"smiles": record.smiles, "name": record.name} | kept
+    return {column: cell for column, cell in kept.items() if column in columns}
 
 
 def _legend(row: object, names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from inspect import signature
 from pathlib import Path
@@ -54,7 +55,7 @@ class Asked:
         Raises:
             ValueError: With the closest name.
         """
-        tables = {
+        tables: dict[str, Mapping[str, object]] = {
             "objective": OBJECTIVES,
             "regularizer": REGULARIZERS,
             "encoder": ENCODERS,

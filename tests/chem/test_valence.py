@@ -109,3 +109,15 @@ def test_metals():
     assert valence.is_metal("Sn")
     assert not valence.is_metal("Si")
     assert not valence.is_metal("H")
+
+
+def test_a_table_of_another_version_is_compared():
+    """With RDKit's own version nothing is asked; with another, every difference is named."""
+    text = valence_text()
+    table = json.loads(text)
+    assert valence.disagreements(text) == ()
+    table["rdkit"] = "2020.01.1"
+    assert valence.disagreements(json.dumps(table)) == ()
+    table["classes"][table["elements"]["N"]]["0,1"] = [5]
+    lines = valence.disagreements(json.dumps(table))
+    assert any(line.startswith("[N+]") for line in lines)

@@ -38,15 +38,38 @@ def test_info_names_what_was_done(molae, run_folder):
 
 
 def test_generate_to_standard_output(ask):
-    result = ask("generate", "-n", 40, "--seed", 3)
+    drawn = ("--temperature", 1)  # a model of a few steps has one favourite
+    result = ask("generate", "-n", 40, "--seed", 3, *drawn)
     lines = result.stdout.splitlines()
     assert len(lines) == 40
     assert all(canonical(line) == line for line in lines)
     assert "40 molecules to standard output" in result.stderr
-    again = ask("generate", "-n", 40, "--seed", 3, "--batch", 7, "-q")
+    again = ask("generate", "-n", 40, "--seed", 3, "--batch", 7, "-q", *drawn)
     assert again.stdout == result.stdout
     assert not again.stderr
-    assert ask("generate", "-n", 40, "--seed", 4).stdout != result.stdout
+    assert ask("generate", "-n", 40, "--seed", 4, *drawn).stdout != result.stdout
+
+
+def test_temperature_nought_is_greedy(ask):
+    greedy = ask("generate", "-n", 5).stdout
+    assert ask("generate", "-n", 5, "--temperature", 0).stdout == greedy
+
+
+def test_codes_through_a_pipe(ask, molae, run_folder, molecules, tmp_path):
+    table = ask("encode", molecules, "--workers", 1).stdout
+    result = molae("decode", "-", "-m", run_folder, "--temperature", 0, "-q", input=table)
+    assert result.exit_code == 0, result.output
+    ask("encode", molecules, "-o", tmp_path / "z.tsv", "--workers", 1)
+    assert ask("decode", tmp_path / "z.tsv", "-q").stdout == result.stdout
+    assert len(result.stdout.split()) == 64
+
+
+def test_fine_tuning_says_what_contradicts(molae, run_folder, molecules, tmp_path):
+    words = ["--from", run_folder, "-o", tmp_path / "x", "--objective", "vae"]
+    result = molae("train", molecules, *words)
+    assert result.exit_code == 1
+    assert "has objective 'rae', and 'vae' was asked for" in result.stderr
+    assert not (tmp_path / "x").exists()
 
 
 def test_generate_with_everything(ask, tmp_path, molecules):

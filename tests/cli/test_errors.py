@@ -13,8 +13,8 @@ from molae.cli.errors import Stopped, explain
     ("error", "status", "words"),
     [
         (ValueError("my.smi: the file is empty."), 1, "Error: my.smi: the file is empty."),
-        (OSError(errno.ENOSPC, "No space left", "x.smi"), 1, "Error: x.smi: No space left."),
-        (OSError(errno.ENOSPC, "No space left"), 1, "standard output: No space left."),
+        (OSError(errno.ENOSPC, "No space left", "x.smi"), 1, "Error: x.smi: the disc is full."),
+        (OSError(errno.ENOSPC, "No space left"), 1, "standard output: the disc is full."),
         (RuntimeError("the loss is not a number"), 1, "Error: the loss is not a number"),
         (MemoryError(), 1, "not enough memory"),
         (KeyError("x"), 1, "MOLAE_TRACEBACK=1"),

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import sys
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -139,6 +141,25 @@ def test_standard_input(tmp_path, monkeypatch):
     assert text_of(made.data) == ["CC", "N"]
     assert made.source == "standard input"
     assert list((tmp_path / "input").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("x.smi", "CC\nN\n"), ("x.csv", "name,smiles\n1,CC\n2,N\n"), ("pipe", "CC\nN\n")],
+)
+def test_a_pipe_is_read_once_and_whole(tmp_path, monkeypatch, name, content):
+    monkeypatch.setenv("MOLAE_CACHE", str(tmp_path / "mine"))
+    pipe = tmp_path / name
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(content,), daemon=True)
+    writer.start()
+    made = cached(Letters(), pipe)
+    writer.join(10)
+    assert text_of(made.data) == ["CC", "N"]
+    assert made.source == str(pipe)
+    assert list((tmp_path / "mine" / "input").iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith("molae-cache")] == []
 
 
 def test_nothing_that_can_be_encoded(source):

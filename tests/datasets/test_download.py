@@ -169,11 +169,53 @@ def test_several_files_make_a_folder_and_unpinned_ones_are_said(server, tmp_path
     download.get_card(the_card, tmp_path, say=said.append)
     assert len(said) == 1
     (tmp_path / "b.bin").write_bytes(b"changed")
-    download.get_card(the_card, tmp_path, say=said.append)
-    assert "damaged or changed" in said[1]
-    assert (tmp_path / "b.bin").read_bytes() == CONTENT
+    with pytest.raises(DataError, match="there is a file of this name"):
+        download.get_card(the_card, tmp_path, say=said.append)
+    assert (tmp_path / "b.bin").read_bytes() == b"changed"
     with pytest.warns(UserWarning, match="not pinned"):
         download.get_card(the_card, tmp_path / "other")
+
+
+def test_a_file_of_the_users_is_never_replaced(server, tmp_path):
+    mine = tmp_path / "a.bin"
+    mine.write_bytes(b"years of work")
+    with pytest.raises(DataError, match=r"a\.bin: there is a file of this name"):
+        download.get_card(make(server, [("/a.bin", DIGEST)]), tmp_path)
+    assert mine.read_bytes() == b"years of work"
+    assert server.log == []
+    # A mirror under another name does not need its place.
+    mirrored = make(server, [("/a.bin", DIGEST), ("/b.bin", DIGEST)])
+    assert download.get_card(mirrored, tmp_path) == tmp_path / "b.bin"
+    assert mine.read_bytes() == b"years of work"
+
+
+def test_in_the_cache_a_wrong_file_stays_until_the_right_one_is_there(
+    server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MOLAE_CACHE", str(tmp_path))
+    the_card, said = make(server, [("/a.bin", DIGEST)]), []
+    found = download.get_card(the_card)
+    found.write_bytes(b"damaged")
+    server.content = b"something else"
+    with pytest.raises(DataError, match="not the file that the card describes"):
+        download.get_card(the_card, say=said.append)
+    assert found.read_bytes() == b"damaged"
+    server.content = CONTENT
+    assert download.get_card(the_card, say=said.append).read_bytes() == CONTENT
+    assert "damaged or changed" in said[-1]
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/b", "..", ".", "", "..\\x", "C:x"])
+def test_a_card_names_plain_files_only(name):
+    with pytest.raises(DataError, match="not the plain name"):
+        card_from_dict({"description": "x", "files": [[{"file": name, "url": "https://x"}]]}, "x")
+
+
+def test_what_cannot_be_verified_is_not_taken_up(server, tmp_path):
+    (tmp_path / "b.bin.part").write_bytes(b"x" * 1000)
+    found = download.get_card(make(server, [("/b.bin", None)]), tmp_path, say=lambda text: None)
+    assert found.read_bytes() == CONTENT
+    assert server.log == [None]
 
 
 def test_a_place_that_cannot_be_written(server, tmp_path):

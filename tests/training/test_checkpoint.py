@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from molae.training import CheckpointError, checkpoint
 
@@ -82,10 +84,21 @@ def test_full_disc_keeps_the_old_one(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(OSError, match=r"No space left.*kept"):
+    with pytest.raises(OSError, match=r"No space left.*kept") as caught:
         checkpoint.save(tmp_path, *content(2))
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(tmp_path / "b.safetensors")
     assert checkpoint.load(tmp_path)[1]["step"] == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "state.json"]
+
+
+def test_the_number_of_an_error_that_safetensors_has_only_in_words(tmp_path):
+    def full(_path):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        checkpoint.replace_file(tmp_path / "x", full)
+    assert caught.value.errno == errno.ENOSPC
 
 
 @pytest.mark.parametrize(

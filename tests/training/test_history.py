@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,6 +40,18 @@ def test_journal_drops_what_comes_after_a_step_and_half_a_line(tmp_path):
     assert lines == again.records
     Journal(tmp_path).open(None)
     assert path.read_text() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disc_is_said_of_the_history(tmp_path):
+    journal = Journal(tmp_path)
+    journal.open(None)
+    journal.path.unlink()
+    journal.path.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="cannot be written") as caught:
+        journal.write({"kind": "train", "step": 1})
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(tmp_path / "history.jsonl")
 
 
 def test_tensorboard_needs_a_folder():

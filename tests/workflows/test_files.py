@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import sys
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ def rows_of(path):
         return list(csv.DictReader(stream))
 
 
-@pytest.mark.parametrize("suffix", ["npy", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["npy", "csv", "tsv", "tsv.gz", "parquet"])
 def test_codes_there_and_back(run, molecules, smiles, tmp_path, suffix):
     if suffix == "parquet":
         pytest.importorskip("pyarrow")
@@ -58,6 +60,50 @@ def test_codes_of_another_size_are_refused(run, tmp_path):
     assert columns(2) == ["z1", "z2"]
 
 
+def test_codes_through_a_pipe(run, molecules, smiles, tmp_path, monkeypatch, capfdbinary):
+    encode_file(run, molecules, "-", **FAST)
+    sys.stdout.flush()
+    table = capfdbinary.readouterr().out
+    assert table.startswith(b"line\tsmiles\tz1\tz2\t")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(table)))
+    assert decode_file(run, "-", tmp_path / "back.smi").written == 300
+    assert (tmp_path / "back.smi").read_text().split() == run.decode(run.encode(smiles))
+
+
+def test_codes_are_written_piece_by_piece(run, molecules, tmp_path, monkeypatch):
+    monkeypatch.setattr("molae.workflows.reading.chunks.__defaults__", (64,))
+    encode_file(run, molecules, tmp_path / "whole.npy", **FAST)
+    z = np.load(tmp_path / "whole.npy")
+    assert (z.shape, z.dtype) == ((300, run.size), np.float32)
+
+
+def test_decoding_with_a_temperature(run, molecules, tmp_path):
+    encode_file(run, molecules, tmp_path / "z.npy", **FAST)
+
+    def texts(**options):
+        decode_file(run, tmp_path / "z.npy", tmp_path / "o.smi", **options)
+        return (tmp_path / "o.smi").read_text()
+
+    assert texts(temperature=0) == texts(temperature=0, seed=5) == texts()
+    assert texts(temperature=1.0) == texts(seed=0) != texts()
+
+
+def test_nonsense_leaves_no_output_but_rejects(run, tmp_path):
+    source, rejects = tmp_path / "in.smi", tmp_path / "rejects.csv"
+    source.write_text("hello\nC1CC(\n")
+    target = tmp_path / "out.csv"
+    for work in (
+        lambda: prepare_file(source, target, rejects=rejects, progress=False, **FAST),
+        lambda: score_file(source, target, ["mw"], rejects=rejects, progress=False, **FAST),
+        lambda: encode_file(run, source, target, rejects=rejects, **FAST),
+    ):
+        with pytest.raises(ValueError, match="none of its 2"):
+            work()
+        assert not target.exists()
+        assert [row["line"] for row in rows_of(rejects)] == ["1", "2"]
+        rejects.unlink()
+
+
 def test_reconstruct(run, molecules):
     result = reconstruct(run, molecules, limit=200, **FAST)
     assert result.tried + result.rejected == 200
@@ -82,6 +128,44 @@ def test_score(tmp_path):
     assert rows_of(rejects)[0]["reason"].startswith("syntax")
     with pytest.raises(ValueError, match="'logp'"):
         score_file(source, target, ["logq"])
+
+
+def test_score_keeps_columns(tmp_path):
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("id,Smiles,activity,mw\na,CCO,7.5,wrong\nb,CCN,,0\n")
+    score_file(source, target, ["mw", "rings"], progress=False, **FAST)
+    found = rows_of(target)
+    assert list(found[0]) == ["id", "smiles", "activity", "mw", "rings"]
+    assert [(row["id"], row["smiles"], row["activity"]) for row in found] == [
+        ("a", "CCO", "7.5"),
+        ("b", "CCN", ""),
+    ]
+    assert float(found[0]["mw"]) == pytest.approx(46.07, abs=0.01)
+    # Another column is called smiles: both stay.
+    source.write_text("raw,smiles\nCCO,x\n")
+    score_file(source, target, ["rings"], column="raw", progress=False, **FAST)
+    assert target.read_text() == "raw,smiles,rings\nCCO,x,0.0\n"
+    # Lists have names or have none; fields of an SDF file stay.
+    (tmp_path / "in.smi").write_text("CCO\nCCN\n")
+    score_file(tmp_path / "in.smi", target, ["rings"], progress=False, **FAST)
+    assert target.read_text().splitlines()[0] == "smiles,rings"
+    (tmp_path / "in.smi").write_text("CCO\nCCN b\n")
+    score_file(tmp_path / "in.smi", tmp_path / "a.sdf", ["rings"], progress=False, **FAST)
+    score_file(tmp_path / "a.sdf", target, ["mw"], progress=False, **FAST)
+    again = rows_of(target)
+    assert [row["name"] for row in again] == ["", "b"]
+    assert [row["rings"] for row in again] == ["0.0", "0.0"]
+
+
+def test_score_keeps_numbers_of_parquet(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    source, target = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pandas.DataFrame({"smiles": ["CCO", "CCN"], "count": [3, 4]}).to_parquet(source)
+    score_file(source, target, ["rings"], progress=False, **FAST)
+    found = pandas.read_parquet(target)
+    assert list(found.columns) == ["smiles", "count", "rings"]
+    assert found["count"].tolist() == [3, 4]
 
 
 def test_prepare(tmp_path):

@@ -5,12 +5,18 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from molae.runs import Run, RunError, find
-from molae.runs.folder import CARD, CONFIG
+from molae.runs.folder import CARD, CONFIG, LOCK
+from molae.runs.lock import exclusive
+from molae.training import checkpoint
 from molae.workflows.train import train
 
 
@@ -71,12 +77,70 @@ def test_a_full_disc_leaves_no_finished_run(small, molecules, tmp_path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr("molae.runs.folder.save_file", full)
-        with pytest.raises(ValueError, match="cannot"):
+        with pytest.raises(ValueError, match=r"run: the disc is full"):
             train(molecules, tmp_path / "run", steps=2, **small)
     with pytest.raises(RunError, match="not finished"):
         Run.load(tmp_path / "run")
     train(molecules, tmp_path / "run", steps=2, resume=True, **small)
     assert Run.load(tmp_path / "run", "cpu").size == 16
+
+
+@pytest.mark.parametrize(("good", "kept"), [(0, False), (1, True)])
+def test_a_disc_that_fills_up_while_training(small, molecules, tmp_path, monkeypatch, good, kept):
+    save, left = checkpoint.save_file, [good]
+
+    def full(tensors, path):
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left[0] -= 1
+        save(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(ValueError, match=r"run: the disc is full; what was whole"):
+        train(molecules, tmp_path / "run", steps=2, **small)
+    assert (tmp_path / "run").exists() == kept
+    if kept:
+        monkeypatch.setattr(checkpoint, "save_file", save)
+        assert train(molecules, tmp_path / "run", steps=2, resume=True, **small).size == 16
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_killed_before_there_is_a_config(small, molecules, tmp_path):
+    folder = tmp_path / "run"
+    script = (
+        "import json, os, signal, sys\n"
+        "from molae.runs import folder\n"
+        "from molae.workflows.train import train\n"
+        "folder._put_json = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "train(sys.argv[1], sys.argv[2], steps=2, **json.loads(sys.argv[3]))\n"
+    )
+    command = [sys.executable, "-c", script, str(molecules), str(folder), json.dumps(small)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert {path.name for path in folder.iterdir()} == {"checkpoint", "grammar.cfg", "rejects.csv"}
+    train(molecules, folder, steps=2, resume=True, **small)
+    assert not (folder / LOCK).exists()
+    with open(folder / "rejects.csv", newline="") as stream:
+        assert [row["text"] for row in csv.DictReader(stream)] == ["C1CC("]
+
+
+def test_rejects_that_are_missing_are_written_by_the_one_that_goes_on(
+    small, molecules, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("molae.workflows.train.fit_densities", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(molecules, tmp_path / "run", steps=2, **small)
+    rejects = tmp_path / "run" / "rejects.csv"
+    rejects.unlink()
+    train(molecules, tmp_path / "run", steps=2, resume=True, **small)
+    assert "C1CC(" in rejects.read_text()
+
+
+def test_two_trainings_in_one_folder(small, molecules, tmp_path):
+    with exclusive(tmp_path / "run"):
+        with pytest.raises(RunError, match=rf"running already \(process {os.getpid()}\)"):
+            train(molecules, tmp_path / "run", steps=2, **small)
+        assert (tmp_path / "run" / LOCK).is_file()
 
 
 def test_fine_tuning_keeps_what_is_known(run, small, tmp_path):
@@ -96,6 +160,94 @@ def test_fine_tuning_keeps_what_is_known(run, small, tmp_path):
     assert tuned.encode(["C[Si](C)(C)CCO"]).shape == (1, 16)
 
 
+@pytest.mark.parametrize(
+    ("told", "contradiction"),
+    [
+        ({"objective": "vae", "beta": 0.25}, {"objective": "rae"}),
+        ({"regularizer": "sn", "encoder": "convolutional"}, {"regularizer": "l2"}),
+    ],
+)
+def test_fine_tuning_keeps_the_objective(small, molecules, tmp_path, told, contradiction):
+    settings = dict(small)
+    if "encoder" in told:
+        del settings["encoder_hidden"]
+    first = train(molecules, tmp_path / "first", steps=2, **told, **settings)
+    short = {name: small[name] for name in ("batch_size", "device", "progress", "workers")}
+    tuned = train(molecules, tmp_path / "tuned", start_from=first.folder, steps=1, **short)
+    loaded = Run.load(tmp_path / "tuned", "cpu")
+    for run in (tuned, loaded):
+        assert run.config["model"] == first.config["model"]
+        assert run.config["objective"] == first.config["objective"]
+        assert run.config["training"]["grammar"] == "smiles"
+        assert run.config["densities"]["gmm"] == {"components": 2}
+    ((option, value),) = contradiction.items()
+    message = f"has {option} '{told[option]}', and '{value}' was asked for"
+    with pytest.raises(RunError, match=message):
+        train(
+            molecules, tmp_path / "x", start_from=first.folder, steps=1, **contradiction, **short
+        )
+
+
+def test_fine_tuning_refuses_what_it_cannot_do(run, small, molecules, tmp_path):
+    own = {"encoder_hidden", "decoder_hidden", "embedding", "latent_dim", "components"}
+    short = {name: value for name, value in small.items() if name not in own}
+
+    def tune(**options):
+        return train(molecules, tmp_path / "x", start_from=run.folder, steps=1, **short, **options)
+
+    for option, value, has in (
+        ("latent_dim", 8, "16"),
+        ("encoder_hidden", 25, "24"),
+        ("decoder_hidden", 49, "48"),
+        ("embedding", 17, "16"),
+        ("decoder", "feedforward", "'autoregressive'"),
+        ("encoder", "convolutional", "'recurrent'"),
+        ("head", "normal", "'delta'"),
+        ("grammar", "zinc", "'smiles'"),
+        ("max_steps", 3, str(run.codec.max_steps)),
+    ):
+        with pytest.raises(RunError, match=f"has {option} {has}, and .*{value}"):
+            tune(**{option: value})
+    with pytest.raises(ValueError, match="'rae'"):
+        tune(objective="rea")
+    assert not (tmp_path / "x").exists()
+    # What agrees may be said; strengths of the objective may be others.
+    tuned = tune(objective="rae", latent_dim=16, grammar="smiles", noise=0.2)
+    assert tuned.config["objective"] == run.config["objective"] | {"noise": 0.2}
+
+
+def test_the_card_tells_of_the_weights_that_are_kept(small, molecules, tmp_path):
+    from molae.workflows.closing import card
+
+    run = train(molecules, tmp_path / "run", steps=3, patience=5, **small)
+    facts = run.card["training"]
+    lines = (run.folder / "history.jsonl").read_text().splitlines()
+    losses = [
+        (record["loss"], record["step"])
+        for record in map(json.loads, lines)
+        if record["kind"] == "validation"
+    ]
+    assert (facts["validation_loss"], facts["best_step"]) == min(losses)
+    plain = train(molecules, tmp_path / "plain", steps=3, **small).card["training"]
+    assert "best_step" not in plain
+    assert plain["validation_loss"] is not None
+    assert card.__kwdefaults__ == {"restored": False}
+
+
+def test_a_density_that_cannot_be_fitted_costs_no_other(small, molecules, tmp_path, monkeypatch):
+    from molae.densities import GaussianMixture
+
+    def refuse(self, z):
+        raise ValueError("too odd")
+
+    monkeypatch.setattr(GaussianMixture, "fit", refuse)
+    heard: list[str] = []
+    run = train(molecules, tmp_path / "run", steps=1, say=heard.append, **small)
+    assert list(run.densities) == list(run.config["densities"]) == ["gaussian"]
+    assert any("'gmm'" in text and "too odd" in text for text in heard)
+    assert all(Run.load(run.folder, "cpu").sample(3))
+
+
 def test_refusals(small, molecules, run, tmp_path):
     with pytest.raises(RunError, match="finished run"):
         train(molecules, run.folder, steps=1, **small)
@@ -105,6 +257,10 @@ def test_refusals(small, molecules, run, tmp_path):
         train(molecules, tmp_path / "a", steps=1, objective="vae", head="delta", **small)
     with pytest.raises(ValueError, match="has no noise"):
         train(molecules, tmp_path / "a", steps=1, objective="ae", noise=0.1, **small)
+    with pytest.raises(ValueError, match="has no regularizer"):
+        train(molecules, tmp_path / "a", steps=1, objective="vae", regularizer="gp", **small)
+    with pytest.raises(ValueError, match="has no encoder_hidden"):
+        train(molecules, tmp_path / "a", steps=1, encoder="convolutional", **small)
     with pytest.raises(ValueError, match="device 'gpu'"):
         train(molecules, tmp_path / "a", steps=1, **(small | {"device": "gpu"}))
     with pytest.raises(ValueError, match="one of epochs"):
