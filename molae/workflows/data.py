@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from molae.codecs import MAX_STEPS, GrammarCodec, shipped_codec
+from molae.codecs import MAX_STEPS, CharacterCodec, GrammarCodec, shipped_codec
 from molae.datasets.arrays import SequenceData, join
 from molae.datasets.cache import Encoded, cached
 from molae.datasets.files import DataError
@@ -24,6 +24,8 @@ from molae.names import GRAMMARS, closest
 from molae.resources import grammar_names, grammar_text
 from molae.workflows.reading import bar
 
+#: Sequences that the grammar machine works on together to find their masks.
+MASKED = 4096
 #: Sequences turned into text and back at once.
 _CHUNK = 4096
 
@@ -251,3 +253,20 @@ def _facts(part: Encoded) -> dict[str, Any]:
 
 #: For callers that show sentences.
 Say = Callable[[str], None]
+
+
+def learn_masks(codec: GrammarCodec | CharacterCodec, data: SequenceData, progress: bool) -> None:
+    """Work out which rules are legal where in the training data, in large blocks.
+
+    The constraint remembers it, so that training does not wait for the grammar machine, which is
+    slow on blocks as small as a mini-batch.
+    """
+    if not isinstance(codec, GrammarCodec):
+        return
+    order = np.argsort(data.lengths, kind="stable")
+    with bar("masks", progress) as show:
+        for first in range(0, len(order), MASKED):
+            block = data.array(order[first : first + MASKED])
+            codec.constraint.remember([torch.from_numpy(block)])
+            done = min(first + MASKED, len(order))
+            show(done, done / len(order))
