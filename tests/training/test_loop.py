@@ -213,6 +213,7 @@ def test_divergence_names_the_step_and_keeps_the_checkpoint(toy, tmp_path, same)
 @pytest.mark.parametrize("players", [False, True])
 def test_interrupted_and_resumed(toy, tmp_path, same, players):
     """Ctrl-C in the middle of a step: heard after it, and nothing is lost."""
+    before = signal.getsignal(signal.SIGINT)  # ignored, where the suite runs in the background
     options = {
         "epochs": 4, "validation": toy.Rows(20, seed=1), "validate_every": 3, "log_every": 2,
         "patience": 50,
