@@ -190,7 +190,7 @@ def train(
     config["data"] = [[source["file"], source["sha256"]] for source in data.sources]
     with _alone(folder, going, resume):
         run = _begun(config, going, data, old, folder, say)
-        learnt, held = _split(data.data, validation, seed)
+        learnt, held = hold_out(data.data, validation, seed)
         learn_masks(run.codec, learnt, progress)
         with _nothing_left_behind(folder), explained(folder):
             result = fit(
@@ -350,8 +350,8 @@ def _check_same(was: dict[str, Any], now: dict[str, Any]) -> None:
 # Before and after the loop -----------------------------------------------------------------------
 
 
-def _split(data: SequenceData, share: float, seed: int) -> tuple[SequenceData, SequenceData]:
-    """What is learnt from, and what is held out."""
+def hold_out(data: SequenceData, share: float, seed: int) -> tuple[SequenceData, SequenceData]:
+    """What is learnt from, and what is held out: by a hash of each text, so it stays the same."""
     keys = data.keys
     if keys is None:
         raise ValueError("the data has no keys to split it by")
