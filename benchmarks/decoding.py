@@ -28,7 +28,6 @@ from torch import Tensor
 
 from benchmarks.record import record
 from molae.codecs import restricted_codec, shipped_codec
-from molae.draws import choose
 from molae.grammar.cfg import Grammar
 from molae.grammar.machine import GrammarConstraint
 from molae.nn.generation import Memory, generate
@@ -124,8 +123,7 @@ def compacting(constraint: GrammarConstraint, pool: list[Tensor], first: int) ->
     for number in range(constraint.max_steps):
         logits = pool[number % len(pool)][: len(rows)]
         index = rows + first
-        legal, window = constraint.allowed(state), constraint.window(state)
-        rule = choose(logits, legal, seed=0, index=index, step=step, window=window)
+        rule = constraint.choose(state, logits, seed=0, index=index, step=step)
         x[rows, number] = rule
         state = constraint.advance(state, rule)
         step += 1

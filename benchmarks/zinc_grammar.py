@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 
 from benchmarks.record import record
 from molae.grammar.cfg import Grammar
-from molae.grammar.derivation import DerivationError, derive_many, spell
+from molae.grammar.derivation import DerivationError, Deriver, spell
 from molae.resources import grammar_text
 
 _BRACKET = re.compile(r"\[(\d*)(?:[A-Z][a-z]?|[a-z])(@{0,2})(H?)(\d?)([+-]?)(\d*)\]")
@@ -58,10 +58,24 @@ def _lengths(smiles: list[str]) -> list[int]:
     return [length(s) for s in smiles]
 
 
+def _derived(grammar: Grammar, smiles: list[str]) -> list[list[int] | DerivationError]:
+    """Derivations, or what is wrong."""
+    deriver = Deriver(grammar)
+    results: list[list[int] | DerivationError] = []
+    for text in smiles:
+        try:
+            results.append(deriver(text))
+        except DerivationError as error:
+            results.append(error)
+    return results
+
+
 def _check(grammar: Grammar, smiles: list[str]) -> dict[str, object]:
     """Parse for real; the closed form and the spelling must agree with every derivation."""
     begin = time.perf_counter()
-    parsed = derive_many(grammar, smiles)
+    chunks = [smiles[i : i + 64] for i in range(0, len(smiles), 64)]
+    pieces = Parallel(n_jobs=-1)(delayed(_derived)(grammar, chunk) for chunk in chunks)
+    parsed = [rules for piece in pieces for rules in piece]
     seconds = time.perf_counter() - begin
     refused = [s for s, rules in zip(smiles, parsed, strict=True) if isinstance(rules, ValueError)]
     for text, rules in zip(smiles, parsed, strict=True):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from molae.types import PAD, Window
+from molae.types import PAD
 
 # The constants of SplitMix64 as signed 64-bit numbers; torch wraps on overflow as C does.
 _GOLDEN = -7046029254386353131
@@ -31,8 +31,8 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ _shift(x, 31)
 
 
-def _mixed_seed(seed: int) -> int:
-    """``_mix`` of a seed in Python's integers: a tensor would have to be sent to the device."""
+def mixed_seed(seed: int) -> int:
+    """SplitMix64's mixing of a seed, in Python's integers: no tensor to send to a device."""
     x = (seed * _GOLDEN + 1) % 2**64
     for shift, factor in ((30, _MIX1), (27, _MIX2), (31, 1)):
         x = ((x ^ (x >> shift)) * factor) % 2**64
@@ -52,7 +52,7 @@ def uniforms(seed: int, index: Tensor, step: Tensor) -> Tensor:
         more, the largest would round up to 1.
     """
     # The seed is mixed on its own first, or seed 1 would repeat seed 0, shifted by one item.
-    key = _mixed_seed(seed)
+    key = mixed_seed(seed)
     x = _mix(_mix(index * _GOLDEN + key) + step * _GOLDEN)
     return (_shift(x, 41).to(torch.float32) + 0.5) * 2.0**-23
 
@@ -63,17 +63,7 @@ def _legal_scores(logits: Tensor, allowed: Tensor) -> Tensor:
     return scores.masked_fill_(~allowed, float("-inf"))
 
 
-#: Windows up to this width are drawn from together; the few wider ones from whole rows.
-NARROW = 48
-
-
-def draw(
-    logits: Tensor,
-    allowed: Tensor,
-    u: Tensor,
-    temperature: float = 1.0,
-    window: Window | None = None,
-) -> Tensor:
+def draw(logits: Tensor, allowed: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
     """One legal entry a row, with probability proportional to exp(logits / temperature).
 
     Args:
@@ -81,7 +71,6 @@ def draw(
         allowed: (n, V) bool.
         u: (n,) uniform numbers in (0, 1).
         temperature: Above 0; 1 leaves the distribution as it is.
-        window: Where the legal entries stand, if known: a shorter way to the same draw.
 
     Returns:
         (n,) int64; ``PAD`` where nothing is allowed.
@@ -91,22 +80,6 @@ def draw(
     """
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}, expected a number above 0")
-    # On an accelerator the look for wide rows would make it wait for the host.
-    if window is None or logits.shape[1] <= NARROW or logits.device.type != "cpu":
-        return _invert(logits, allowed, u, temperature)
-    places = torch.arange(NARROW)
-    columns = (window.first[:, None] + places).clamp(max=logits.shape[1] - 1)
-    inside = allowed.gather(1, columns) & (places < window.width[:, None])
-    choice = _invert(logits.gather(1, columns), inside, u, temperature)
-    choice = torch.where(choice >= 0, choice + window.first, choice)
-    wide = (window.width > NARROW).nonzero()[:, 0]
-    if len(wide):
-        choice[wide] = _invert(logits[wide], allowed[wide], u[wide], temperature)
-    return choice
-
-
-def _invert(logits: Tensor, allowed: Tensor, u: Tensor, temperature: float) -> Tensor:
-    """``draw`` by inverting the cumulative distribution of each row."""
     scores = _legal_scores(logits, allowed)
     top, best = scores.max(1, keepdim=True)
     # A row with nothing legal: exp(-inf - finite) is 0, not nan.
@@ -136,9 +109,8 @@ def choose(
     index: Tensor,
     step: Tensor,
     temperature: float = 1.0,
-    window: Window | None = None,
 ) -> Tensor:
     """``draw`` keyed by (seed, index, step), or ``greedy`` where ``seed`` is None; (n,) int64."""
     if seed is None:
         return greedy(logits, allowed)
-    return draw(logits, allowed, uniforms(seed, index, step), temperature, window)
+    return draw(logits, allowed, uniforms(seed, index, step), temperature)

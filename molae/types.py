@@ -96,19 +96,6 @@ class Player:
     every: int = 1
 
 
-@dataclass(frozen=True)
-class Window:
-    """A run of neighbouring entries in each row that holds all the legal ones.
-
-    Attributes:
-        first: (n,) int64, where it begins.
-        width: (n,) int64, how many entries it has.
-    """
-
-    first: Tensor
-    width: Tensor
-
-
 class Constraint(Protocol[State]):
     """Which entries of the vocabulary may come next. All answers are batched tensors."""
 
@@ -126,8 +113,17 @@ class Constraint(Protocol[State]):
     def allowed(self, state: State) -> Tensor:
         """Legal entries now: (n, V) bool. A finished row has none."""
 
-    def window(self, state: State) -> Window | None:
-        """Where in a row of ``allowed`` the legal entries stand; None where nothing is known."""
+    def choose(
+        self,
+        state: State,
+        logits: Tensor,
+        *,
+        seed: int | None,
+        index: Tensor,
+        step: Tensor,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """One legal entry a row, as ``draws.choose`` draws among ``allowed``: (n, V) -> (n,)."""
 
     def advance(self, state: State, rule: Tensor) -> State:
         """The states after taking ``rule`` (n,) int64; rows with ``PAD`` stay.

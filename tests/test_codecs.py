@@ -204,15 +204,6 @@ def test_a_grammar_that_was_changed_is_refused(general):
         codec_from_dict({"kind": "pictures"})
 
 
-def test_a_codec_grows_by_what_new_data_need():
-    old = restricted_codec(["CCO", "CCCl"], max_steps=30)
-    new = restricted_codec(["C[N+](C)(C)C"], base=old)
-    mine, theirs = ({c.grammar.rule_text(i) for i in range(c.size)} for c in (old, new))
-    assert mine < theirs
-    assert new.max_steps >= 30
-    assert new.parse(["CCO", "C[N+](C)(C)C", "CCCl"]).rejects == []
-
-
 def test_the_longest_item_decides_the_budget():
     codec = restricted_codec(["C" * 50])
     assert 51 <= codec.max_steps <= 70

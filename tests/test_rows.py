@@ -19,16 +19,17 @@ ROOT = Path(__file__).resolve().parent.parent
 # names, `python -m molae`) may reach for everything, and nothing but that is allowed to.
 ROWS = {
     **dict.fromkeys(("names", "resources", "types"), 0),
-    **dict.fromkeys(("grammar", "chem", "distributions", "draws"), 1),
-    **dict.fromkeys(("codecs", "densities", "nn"), 2),
-    **dict.fromkeys(("datasets", "models"), 3),
-    **dict.fromkeys(("objectives", "oracles", "optimize", "metrics"), 4),
-    "training": 5,
-    "runs": 6,
-    "workflows": 7,
-    "cli": 8,
-    "sklearn": 8,
-    **dict.fromkeys(("__init__", "__main__"), 9),
+    **dict.fromkeys(("distributions", "draws"), 1),
+    **dict.fromkeys(("grammar", "chem"), 2),
+    **dict.fromkeys(("codecs", "densities", "nn"), 3),
+    **dict.fromkeys(("datasets", "models"), 4),
+    **dict.fromkeys(("objectives", "oracles", "optimize", "metrics"), 5),
+    "training": 6,
+    "runs": 7,
+    "workflows": 8,
+    "cli": 9,
+    "sklearn": 9,
+    **dict.fromkeys(("__init__", "__main__"), 10),
 }
 LONGEST = 450
 FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal"}

@@ -5,7 +5,7 @@ never part.
 """
 
 from molae.codecs.base import Codec, EncodeError, Encoding, Reject, SequenceCodec
-from molae.codecs.build import codec_from_dict, restricted_codec, shipped_codec
+from molae.codecs.build import codec_from_dict, head_room, restricted_codec, shipped_codec
 from molae.codecs.characters import CharacterCodec, CharacterConstraint, CharacterState
 from molae.codecs.grammar import MAX_STEPS, GrammarCodec
 
@@ -21,6 +21,7 @@ __all__ = [
     "Reject",
     "SequenceCodec",
     "codec_from_dict",
+    "head_room",
     "restricted_codec",
     "shipped_codec",
 ]

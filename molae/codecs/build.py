@@ -10,7 +10,7 @@ import numpy as np
 from molae.codecs.characters import CharacterCodec
 from molae.codecs.grammar import MAX_STEPS, GrammarCodec
 from molae.grammar.cfg import Grammar
-from molae.grammar.restrict import restricted, tokens_in, tokens_of
+from molae.grammar.restrict import restricted, tokens_of
 from molae.resources import grammar_text
 
 
@@ -33,25 +33,19 @@ def shipped_codec(name: str, max_steps: int = MAX_STEPS) -> GrammarCodec:
     return GrammarCodec(Grammar.from_text(grammar_text(name), name), max_steps)
 
 
-def restricted_codec(
-    kekule_texts: Sequence[str],
-    *,
-    max_steps: int | None = None,
-    base: GrammarCodec | None = None,
-) -> GrammarCodec:
+def head_room(longest: int) -> int:
+    """Steps for derivations a little longer than those of some data."""
+    return min(max(MAX_STEPS, longest), longest + max(10, longest // 4))
+
+
+def restricted_codec(kekule_texts: Sequence[str], *, max_steps: int | None = None) -> GrammarCodec:
     """The codec of the restricted grammar that some Kekule SMILES need.
 
     Args:
         kekule_texts: As ``GrammarCodec.decode`` of the general codec gives them.
         max_steps: Longest derivation; None takes the longest given and a quarter more.
-        base: A codec to grow: its tokens and its length are kept.
     """
-    tokens = tokens_of(kekule_texts)
-    grammar = restricted(tokens)
+    grammar = restricted(tokens_of(kekule_texts))
     longest = GrammarCodec(grammar).parse(list(kekule_texts), prepared=True)
     steps = int(np.diff(longest.offsets).max()) if len(longest.kept) else 1
-    wanted = max_steps or min(MAX_STEPS, steps + max(10, steps // 4))
-    if base is not None:
-        tokens |= tokens_in(base.grammar)
-        grammar, wanted = restricted(tokens), max(wanted, base.max_steps)
-    return GrammarCodec(grammar, wanted)
+    return GrammarCodec(grammar, max_steps or head_room(steps))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from molae.codecs.base import Piece, Reject, SequenceCodec
+from molae.draws import choose
 
 
 @dataclass
@@ -46,8 +47,19 @@ class CharacterConstraint:
         legal[:, -1] = True
         return legal & ~state.ended[:, None]
 
-    def window(self, state: CharacterState) -> None:
-        """None: all characters are legal."""
+    def choose(
+        self,
+        state: CharacterState,
+        logits: Tensor,
+        *,
+        seed: int | None,
+        index: Tensor,
+        step: Tensor,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """One legal entry a row, see ``draws.choose``: (n, V) -> (n,)."""
+        legal = self.allowed(state)
+        return choose(logits, legal, seed=seed, index=index, step=step, temperature=temperature)
 
     def advance(self, state: CharacterState, rule: Tensor) -> CharacterState:
         """Write one entry (n,) int64 in every row; rows with ``PAD`` stay."""

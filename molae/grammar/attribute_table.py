@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molae.grammar import smiles
+from molae.grammar.attribute_state import BITS, LEFT
 from molae.grammar.cfg import Grammar
 from molae.grammar.smiles import (
     AFTER_BRANCH,
@@ -86,6 +87,28 @@ class AttributeTable:
     fill: Ints
     numbers: int
     spelled: NDArray[np.bool_]
+
+    def facts(self) -> Ints:
+        """capacity, order, number, tens, digit and mark of each rule, (V + 1, 6) int64."""
+        columns = (self.capacity, self.order, self.number, self.tens, self.digit, self.mark)
+        return np.stack(columns, 1)
+
+    def residue_facts(self) -> Ints:
+        """free, fill, lengthens (0 or 1) and id of each residue, (512, 4) int64."""
+        longer = lengthens(np.arange(RESIDUES)).astype(np.int64)
+        return np.stack((self.free, self.fill, longer, self.residue_id), 1)
+
+    def raised(self) -> NDArray[np.int8]:
+        """What it costs to raise the bond of an opener by 0 to 2, at entry * 3 + raise: (3072,).
+
+        An atom that was left must remain complete, one that is returned to may be completed later.
+        """
+        entry, more = np.divmod(np.arange(2 * LEFT * 3), 3)
+        bits, left = entry & BITS, entry >= LEFT
+        after = bits >> more
+        legal = np.where(left, (after & 1) > 0, after > 0)
+        change = np.where(left, 0, self.fill[after] - self.fill[bits])
+        return np.where(legal, change, FORBIDDEN).astype(np.int8)
 
 
 MARKS = {"": 0, "[": 1, "]": 2, "(": 3, ")": 4, ".": 5, "end": 6}

@@ -70,19 +70,6 @@ def _closing_facts(table: AttributeTable) -> Ints:
     return np.stack([*free, *fill, *(lengthens(rest).astype(np.int64) for rest in rests)], 1)
 
 
-def _raised(table: AttributeTable) -> NDArray[np.int8]:
-    """What it costs to raise the bond of an opener by 0 to 2, at entry * 3 + raise; (3072,) int8.
-
-    An atom that was left must remain complete, one that is returned to may be completed later.
-    """
-    entry, more = np.divmod(np.arange(2 * LEFT * 3), 3)
-    bits, left = entry & BITS, entry >= LEFT
-    after = bits >> more
-    legal = np.where(left, (after & 1) > 0, after > 0)
-    change = np.where(left, 0, table.fill[after] - table.fill[bits])
-    return np.where(legal, change, FORBIDDEN).astype(np.int8)
-
-
 def _lowest_zero(size: int) -> Ints:
     """The place of the lowest bit that is 0, of all numbers below ``size``; (size,) int64."""
     numbers = np.arange(size)
@@ -103,12 +90,10 @@ class Attributes:
         self.bracket_step = torch.from_numpy(table.bracket_step).to(device)
         self.bracket_capacity = torch.from_numpy(table.bracket_capacity).to(device)
         # Facts that are asked for together stand in one table: one look-up instead of several.
-        rules = (table.capacity, table.order, table.number, table.tens, table.digit, table.mark)
-        self.rule_facts = torch.from_numpy(np.stack(rules, 1)).to(device)
-        residues = (table.free, table.fill, lengthens(np.arange(RESIDUES)), table.residue_id)
-        self.residue_facts = torch.from_numpy(np.stack(residues, 1)).to(device)
+        self.rule_facts = torch.from_numpy(table.facts()).to(device)
+        self.residue_facts = torch.from_numpy(table.residue_facts()).to(device)
         self.closing_facts = torch.from_numpy(_closing_facts(table)).to(device)
-        self.raised = torch.from_numpy(_raised(table)).to(device)
+        self.raised = torch.from_numpy(table.raised()).to(device)
         self.lowest_free = torch.from_numpy(_lowest_zero(1 << self.slots)).to(device)
         self.places = torch.arange(self.slots, dtype=torch.int32, device=device)
         self.has_brackets = bool((table.mark == 1).any())

@@ -7,7 +7,7 @@ thousands of times faster by the batched machine; both give the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 from molae.grammar.cfg import Grammar
 from molae.grammar.chart import Deriver
@@ -19,13 +19,9 @@ __all__ = [
     "SpellingError",
     "Token",
     "derive",
-    "derive_many",
     "spell",
     "tokenize",
 ]
-
-#: Texts that one task of a worker parses; long enough to hide the cost of the task.
-_CHUNK = 64
 
 
 class SpellingError(ValueError):
@@ -39,29 +35,6 @@ def derive(grammar: Grammar, text: str) -> list[int]:
         DerivationError: The grammar does not generate this text.
     """
     return Deriver(grammar)(text)
-
-
-def derive_many(
-    grammar: Grammar,
-    texts: Sequence[str],
-    workers: int = -1,
-    progress: Callable[[int], None] | None = None,
-) -> list[list[int] | DerivationError]:
-    """Derivations of many texts, on several cores; an error object where there is none.
-
-    Args:
-        grammar: Any grammar.
-        texts: What to parse.
-        workers: Processes; -1 for one per core, 1 for this process alone.
-        progress: Called in this process with the number of texts that are newly done.
-    """
-    chunks = [texts[i : i + _CHUNK] for i in range(0, len(texts), _CHUNK)]
-    results: list[list[int] | DerivationError] = []
-    for done in _run(grammar, chunks, workers):
-        results += done
-        if progress is not None:
-            progress(len(done))
-    return results
 
 
 def spell(grammar: Grammar, rules: Sequence[int]) -> str:
@@ -103,28 +76,3 @@ def _check_step(grammar: Grammar, stack: list[int], step: int, index: int) -> No
             f"step {step}: the left-most non-terminal is {grammar.nonterminals[stack[-1]]}, "
             f"got the rule {grammar.rule_text(index)!r}"
         )
-
-
-def _derive_chunk(grammar: Grammar, texts: Sequence[str]) -> list[list[int] | DerivationError]:
-    deriver = Deriver(grammar)
-    results: list[list[int] | DerivationError] = []
-    for text in texts:
-        try:
-            results.append(deriver(text))
-        except DerivationError as error:
-            results.append(error)
-    return results
-
-
-def _run(
-    grammar: Grammar, chunks: Sequence[Sequence[str]], workers: int
-) -> Iterator[list[list[int] | DerivationError]]:
-    """Results of the chunks, in their order."""
-    if workers == 1 or len(chunks) < 2:
-        for chunk in chunks:
-            yield _derive_chunk(grammar, chunk)
-        return
-    from joblib import Parallel, delayed
-
-    parallel = Parallel(n_jobs=workers, backend="loky", return_as="generator")
-    yield from parallel(delayed(_derive_chunk)(grammar, chunk) for chunk in chunks)

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from molae.draws import choose
 from molae.types import PAD, Constraint
 
 #: What a stepper remembers of each row between steps; every tensor has a row for each slot.
@@ -76,14 +75,13 @@ def generate(
     while slots.refill():
         for _ in range(_REFILL):
             logits, slots.memory = stepper.step(slots.memory, slots.previous, slots.step)
-            rule = choose(
+            rule = constraint.choose(
+                slots.state,
                 logits,
-                constraint.allowed(slots.state),
                 seed=seed,
                 index=slots.index,
                 step=slots.step,
                 temperature=temperature,
-                window=constraint.window(slots.state),
             )
             slots.write(rule)
     return slots.x[:-1, :-1].contiguous()

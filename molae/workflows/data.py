@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from molae.codecs import MAX_STEPS, CharacterCodec, GrammarCodec, shipped_codec
+from molae.codecs import MAX_STEPS, GrammarCodec, head_room, shipped_codec
 from molae.datasets.arrays import SequenceData, join
 from molae.datasets.cache import Encoded, cached
 from molae.datasets.files import DataError
@@ -24,8 +24,6 @@ from molae.names import GRAMMARS, closest
 from molae.resources import grammar_names, grammar_text
 from molae.workflows.reading import bar
 
-#: Sequences that the grammar machine works on together to find their masks.
-MASKED = 4096
 #: Sequences turned into text and back at once.
 _CHUNK = 4096
 
@@ -175,11 +173,6 @@ def _texts(general: GrammarCodec, data: SequenceData) -> Iterator[list[str]]:
         yield [text for text in found if text is not None]
 
 
-def _head_room(longest: int, wanted: int | None) -> int:
-    """Steps for derivations a little longer than those of the data."""
-    return wanted or min(max(MAX_STEPS, longest), longest + max(10, longest // 4))
-
-
 def _restricted(
     general: GrammarCodec, data: SequenceData, base: GrammarCodec | None, wanted: int | None
 ) -> GrammarCodec:
@@ -190,14 +183,14 @@ def _restricted(
     longest = max(
         int((rules >= 0).sum(1).max()) for rules in _parsed(grammar, _texts(general, data))
     )
-    return _codec(grammar, _head_room(longest, wanted), base)
+    return _codec(grammar, wanted or head_room(longest), base)
 
 
 def _fitted(
     general: GrammarCodec, data: SequenceData, base: GrammarCodec | None, wanted: int | None
 ) -> GrammarCodec:
     """The same grammar with steps for this data."""
-    return _codec(general.grammar, _head_room(int(data.lengths.max()), wanted), base)
+    return _codec(general.grammar, wanted or head_room(int(data.lengths.max())), base)
 
 
 def _codec(grammar: Grammar, steps: int, base: GrammarCodec | None) -> GrammarCodec:
@@ -253,20 +246,3 @@ def _facts(part: Encoded) -> dict[str, Any]:
 
 #: For callers that show sentences.
 Say = Callable[[str], None]
-
-
-def learn_masks(codec: GrammarCodec | CharacterCodec, data: SequenceData, progress: bool) -> None:
-    """Work out which rules are legal where in the training data, in large blocks.
-
-    The constraint remembers it, so that training does not wait for the grammar machine, which is
-    slow on blocks as small as a mini-batch.
-    """
-    if not isinstance(codec, GrammarCodec):
-        return
-    order = np.argsort(data.lengths, kind="stable")
-    with bar("masks", progress) as show:
-        for first in range(0, len(order), MASKED):
-            block = data.array(order[first : first + MASKED])
-            codec.constraint.remember([torch.from_numpy(block)])
-            done = min(first + MASKED, len(order))
-            show(done, done / len(order))

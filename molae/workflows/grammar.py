@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from molae.codecs import MAX_STEPS, GrammarCodec
-from molae.draws import choose
 from molae.grammar.derivation import derive
 from molae.grammar.promise import has_attributes
 from molae.grammar.report import Report, report
@@ -105,13 +104,8 @@ def sample(
         logits = torch.zeros(len(index), codec.size)
         rules = []
         for step in range(max_steps):
-            rule = choose(
-                logits,
-                constraint.allowed(state),
-                seed=seed,
-                index=index,
-                step=torch.full_like(index, step),
-            )
+            now = torch.full_like(index, step)
+            rule = constraint.choose(state, logits, seed=seed, index=index, step=now)
             rules.append(rule)
             state = constraint.advance(state, rule)
         texts += codec.decode(torch.stack(rules, 1))

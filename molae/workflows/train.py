@@ -34,7 +34,7 @@ from molae.runs.places import remember
 from molae.runs.run import Run
 from molae.training import fit
 from molae.workflows.closing import card, fit_densities, measure
-from molae.workflows.data import Say, TrainingData, learn_masks, load_data
+from molae.workflows.data import Say, TrainingData, load_data
 from molae.workflows.reading import worker_count
 from molae.workflows.settings import Asked, settings
 
@@ -191,7 +191,6 @@ def train(
     with _alone(folder, going, resume):
         run = _begun(config, going, data, old, folder, say)
         learnt, held = hold_out(data.data, validation, seed)
-        learn_masks(run.codec, learnt, progress)
         with _nothing_left_behind(folder), explained(folder):
             result = fit(
                 run.model,

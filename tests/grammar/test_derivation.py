@@ -16,7 +16,6 @@ from molae.grammar.derivation import (
     Deriver,
     SpellingError,
     derive,
-    derive_many,
     spell,
     tokenize,
 )
@@ -234,20 +233,3 @@ def test_blanks_that_are_tokens_are_kept():
 def test_spelling_wants_a_whole_derivation(rules, word):
     with pytest.raises(SpellingError, match=word):
         spell(EQUATION, rules)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_many_in_order_with_an_error_for_each_failure(workers):
-    texts = [*EXPRESSIONS, "x +", *EXPRESSIONS] * 4
-    done = []
-    found = derive_many(EQUATION, texts, workers, done.append)
-    assert sum(done) == len(found) == len(texts)
-    for text, rules in zip(texts, found, strict=True):
-        if isinstance(rules, DerivationError):
-            assert (text, rules.text, rules.position) == ("x +", "x +", 3)
-        else:
-            assert spell(EQUATION, rules) == text.replace(" ", "")
-
-
-def test_many_of_nothing():
-    assert derive_many(EQUATION, []) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from molae.draws import choose
 from molae.types import PAD
 
 
@@ -31,8 +32,8 @@ class Rolling:
             "done": torch.zeros(n, dtype=torch.bool, device=device),
         }
 
-    def window(self, state):
-        return None
+    def choose(self, state, logits, **how):
+        return choose(logits, self.allowed(state), **how)
 
     def allowed(self, state):
         return self.legal(state["step"]) & ~state["done"][:, None]

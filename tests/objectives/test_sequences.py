@@ -7,6 +7,7 @@ import torch
 from torch.autograd.functional import jacobian
 
 from molae.densities import StandardNormal
+from molae.draws import choose
 from molae.models import Autoencoder
 from molae.nn.autoregressive import AutoregressiveDecoder
 from molae.nn.encoders import RecurrentEncoder
@@ -30,11 +31,11 @@ class Anything:
     def start(self, n, device="cpu"):
         return torch.zeros(n, dtype=torch.int64)
 
-    def window(self, state):
-        return None
-
     def allowed(self, state):
         return (state < T).unsqueeze(-1).expand(-1, V)
+
+    def choose(self, state, logits, **how):
+        return choose(logits, self.allowed(state), **how)
 
     def advance(self, state, rule):
         return state + (rule != PAD)
