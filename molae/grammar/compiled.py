@@ -43,6 +43,21 @@ class PackedState:
     branch: Tensor
     slots: Tensor
 
+    def take(self, rows: Tensor) -> PackedState:
+        """Some rows, as new tensors.
+
+        By NumPy: torch would wake its own threads for it, and after their work these wait in a
+        busy loop, on the cores that ours need.
+        """
+        chosen = rows.numpy()
+        return PackedState(*(torch.from_numpy(table[chosen]) for table in self.rows()))
+
+    def put(self, rows: Tensor, new: PackedState) -> None:
+        """Overwrite some rows."""
+        chosen = rows.numpy()
+        for mine, other in zip(self.rows(), new.rows(), strict=True):
+            mine[chosen] = other
+
     def rows(self) -> packed.Rows:
         """The same memory, for the kernel."""
         tensors = (self.counts, self.stack, self.atoms, self.branch, self.slots)

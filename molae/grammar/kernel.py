@@ -42,6 +42,7 @@ from molae.grammar.packed import (
     OPENS_BRANCH,
     ORDER,
     OWED,
+    OWN_RINGS,
     PENDING,
     POSITION,
     RESIDUE,
@@ -65,63 +66,79 @@ from molae.grammar.smiles import (
     WAIT,
 )
 
-#: In the work space: a ring-bond number that is not open.
+#: In the work space: a ring-bond number that is not open; where its second and third part begin.
 UNUSED = 10_000
+BEST, USED = NUMBERS, NUMBERS + 10
 
 
 @part
-def _closing(t, s, i, key, own, closing):
+def _closing(t, s, i, key, closing):
     """Price the closing of each open ring bond at the current atom, where one may come now.
 
     An opener that stated an order closes with that; one that stated none closes with the order
-    written here, for which it may have to raise its own bond.
+    written here, for which it may have to raise its own bond. Prices are left in ``closing`` by
+    number, and in its second half by first digit the lowest of the tens and how many are open.
     """
     count, slots = s.counts[i], s.slots[i]
-    pending, bits = count[PENDING], count[RESIDUE]
-    last = count[OPEN_RINGS] == 1
+    pending, bits, left = count[PENDING], count[RESIDUE], count[OPEN_RINGS]
+    last = left == 1
     here = max(pending - 1, 0)
-    for k in range(t.slots):
+    k = 0
+    while left > 0:
         number = slots[NUMBER, k]
+        k += 1
         if number == 0:
             continue
+        left -= 1
         closing[number] = FORBIDDEN
-        stated = slots[ORDER, k]
+        tens = number // 10
+        closing[USED + tens] += 1
+        stated = slots[ORDER, k - 1]
         order = stated if stated > 0 else 1 + here
         fits = stated == 0 or (pending < 2 if stated == 1 else (pending == 0 or pending == 2))
         rest = bits >> order
-        if slots[BLOCKED, k] or not fits or rest == 0:
+        if slots[BLOCKED, k - 1] or not fits or rest == 0:
             continue
         path = t.residue[rest, FREE] + count[BEHIND_FREE]
         if not last and path <= 0:
             continue
         price = t.residue[rest, FILL] - t.residue[bits, FILL] - CLOSE - t.base[key]
-        if (own > 0 or t.residue[rest, LENGTHENS] == 0) and not last:
+        if not last and (count[OWN_RINGS] > 0 or t.residue[rest, LENGTHENS] == 0):
             price += WAIT
-        partner = s.atoms[i, slots[ATOM, k]]
+        partner = s.atoms[i, slots[ATOM, k - 1]]
         lift = t.raised[partner * 3 + (here if stated == 0 else 0)]
         if lift >= FORBIDDEN:
             continue
         if stated == 0 and here > 0 and not last and path <= here and partner < LEFT:
             continue
-        closing[number] = price + lift - (number > 9)
+        price += lift - (number > 9)
+        closing[number] = price
+        closing[BEST + tens] = min(closing[BEST + tens], price)
+
+
+@part
+def _forget(s, i, closing):
+    """Clean the work space after a row."""
+    numbers, left = s.slots[i, NUMBER], s.counts[i, OPEN_RINGS]
+    k = 0
+    while left > 0:
+        number = numbers[k]
+        k += 1
+        if number > 0:
+            left -= 1
+            closing[number] = UNUSED
+            closing[USED + number // 10] = 0
+            closing[BEST + number // 10] = FORBIDDEN
 
 
 @part
 def _view(t, s, i):
-    """What prices of row i depend on.
-
-    Returns:
-        The row of the price table, the highest legal price, and how many ring bonds were opened at
-        the current atom.
-    """
+    """What prices of row i depend on: the row of the price table, and the highest legal price."""
     rings, position = s.counts[i, OPEN_RINGS], s.counts[i, POSITION]
     bits, behind = s.counts[i, RESIDUE], s.counts[i, BEHIND_FREE]
-    own = 0
     kind = 0
     if rings > 0:
-        atoms, current = s.slots[i, ATOM], s.counts[i, CURRENT]
-        for k in range(t.slots):
-            own += atoms[k] == current
+        own = s.counts[i, OWN_RINGS]
         full = rings >= t.slots or s.counts[i, RING_COUNT] >= MAX_RINGS
         kind = 1 + (own > 0) + (own > 0 and own < rings) + 3 * full
     debt = s.counts[i, OWED]
@@ -139,31 +156,23 @@ def _view(t, s, i):
     limit = MAX_SLACK
     if t.budget:
         limit = max(-MAX_SLACK, min(MAX_SLACK, s.counts[i, SLACK] - debt))
-    return key, limit, own
+    return key, limit
 
 
 @part
 def _space(t):
-    """Work space for rows: prices of closing each number, and a list of rules."""
-    return np.full(NUMBERS, UNUSED), np.empty(t.own.size + 1, np.int64)
-
-
-@part
-def _best(closing, tens):
-    """Of the numbers that begin with a digit: how many are open, and the best price to close."""
-    used, best = 0, FORBIDDEN
-    for number in range(10 * tens, 10 * tens + 10):
-        if closing[number] != UNUSED:
-            used += 1
-            best = min(best, closing[number])
-    return used, best
+    """Work space for rows: prices of closing, see `_closing`, and a list of rules."""
+    closing = np.full(NUMBERS + 20, UNUSED)
+    closing[BEST:USED] = FORBIDDEN
+    closing[USED:] = 0
+    return closing, np.empty(t.own.size + 1, np.int64)
 
 
 @part
 def _legal(t, s, i, first, stop, closing, legal):
     """List the legal rules of row i from ``first`` to ``stop`` in ``legal``; how many there are.
 
-    ``closing`` (NUMBERS,) is work space, all ``UNUSED`` before and after.
+    ``closing`` is work space, clean before and after.
     """
     top = s.stack[i, s.counts[i, HEIGHT]]
     first, stop = max(first, t.window[top, 0]), min(stop, t.window[top, 1])
@@ -174,14 +183,14 @@ def _legal(t, s, i, first, stop, closing, legal):
             legal[found] = rule
             found += cost[rule] <= limit
         return found
-    key, limit, own_rings = _view(t, s, i)
+    key, limit = _view(t, s, i)
     prices, position = t.prices[key], s.counts[i, POSITION]
     if s.counts[i, OPEN_RINGS] == 0 or (position != RING_OR_NEXT and position != DECADE):
         for rule in range(first, stop):
             legal[found] = rule
             found += prices[rule] + cost[rule] <= limit
         return found
-    _closing(t, s, i, key, own_rings, closing)
+    _closing(t, s, i, key, closing)
     second = 1 if position == DECADE else 0
     decade = s.counts[i, DECADE_READ] * 10 if second else 0
     reads, tens = t.reads[second], t.tens
@@ -195,13 +204,11 @@ def _legal(t, s, i, first, stop, closing, legal):
         may = price <= limit
         if tens[rule] > 0:
             # "%1" to "%9" are legal if a number of theirs can be opened or can be closed.
-            used, best = _best(closing, tens[rule])
-            may = (may and used < 10) or best + own <= limit
+            spare = closing[USED + tens[rule]] < 10
+            may = (may and spare) or closing[BEST + tens[rule]] + own <= limit
         legal[found] = rule
         found += may
-    numbers = s.slots[i, NUMBER]
-    for k in range(t.slots):
-        closing[numbers[k]] = UNUSED
+    _forget(s, i, closing)
     return found
 
 
@@ -239,6 +246,7 @@ def _ring(t, s, i, number):
         slots[ORDER, place], slots[BLOCKED, place] = count[PENDING], 1
         count[OWED] += CLOSE + (number > 9)
         count[OPEN_RINGS] += 1
+        count[OWN_RINGS] += 1
         count[RING_COUNT] += 1
     if count[OPEN_RINGS] == 0:
         count[RING_COUNT] = 0
@@ -266,6 +274,7 @@ def _atom(t, s, i, capacity, bracket):
         for k in range(t.slots):
             slots[BLOCKED, k] = slots[ATOM, k] == count[CURRENT]
     count[CURRENT] = count[COUNT]
+    count[OWN_RINGS] = 0
     count[COUNT] += 1
     count[RESIDUE] = 1 if bracket else capacity >> order
     count[PENDING] = order if bracket else 0
@@ -281,6 +290,10 @@ def _return(t, s, i):
     s.atoms[i, count[CURRENT]] = count[RESIDUE] | LEFT
     count[DEPTH] = max(count[DEPTH] - 1, 0)
     count[CURRENT] = s.branch[i, count[DEPTH]]
+    count[OWN_RINGS] = 0
+    if count[OPEN_RINGS] > 0:
+        for k in range(t.slots):
+            count[OWN_RINGS] += s.slots[i, ATOM, k] == count[CURRENT]
     count[RESIDUE] = s.atoms[i, count[CURRENT]] & BITS
     count[BEHIND_FREE] -= t.residue[count[RESIDUE], FREE]
     count[OWED] -= t.residue[count[RESIDUE], FILL]

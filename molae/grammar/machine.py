@@ -15,8 +15,6 @@ accelerator tensor operations (``tensors.py``); both say the same.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -151,30 +149,15 @@ class GrammarConstraint:
 
     def take(self, state: MachineState, rows: Tensor) -> MachineState:
         """The states of some rows, as new tensors."""
-        return _map(state, lambda value: value[rows])
+        return state.take(rows)
 
     def put(self, state: MachineState, rows: Tensor, new: MachineState) -> None:
         """Overwrite rows in place with the states ``new``."""
-        for item in fields(state):
-            value, other = getattr(state, item.name), getattr(new, item.name)
-            if isinstance(value, Tensor):
-                value[rows] = other
-            elif is_dataclass(value):
-                self.put(value, rows, other)
+        state.put(rows, new)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without tables, which a copy or another process makes anew."""
         return self.__dict__ | {"_machines": {}}
-
-
-def _map(state: MachineState, change: Callable[[Tensor], Tensor]) -> MachineState:
-    """A copy of a state with ``change`` applied to every tensor."""
-    values = {item.name: getattr(state, item.name) for item in fields(state)}
-    return replace(
-        state,
-        **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)},
-        **{name: _map(value, change) for name, value in values.items() if is_dataclass(value)},
-    )
 
 
 _built: OrderedDict[str, attribute_table.AttributeTable] = OrderedDict()

@@ -74,8 +74,8 @@ class Tables(NamedTuple):
 
 #: Columns of ``Rows.counts``; see ``MachineState`` and ``AttributeState``.
 HEIGHT, SLACK, POSITION, PENDING, RESIDUE, CURRENT, COUNT, DEPTH = range(8)
-BEHIND_FREE, OPEN_RINGS, RING_COUNT, DECADE_READ, IN_BRACKET, OWED = range(8, 14)
-COUNTS = 14
+BEHIND_FREE, OPEN_RINGS, RING_COUNT, DECADE_READ, IN_BRACKET, OWED, OWN_RINGS = range(8, 15)
+COUNTS = 15
 #: Rows of ``Rows.slots``.
 NUMBER, ATOM, ORDER, BLOCKED = range(4)
 #: Columns of ``Tables.residue``.

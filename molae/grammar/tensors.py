@@ -6,7 +6,7 @@ processor ``compiled.py`` does the same, faster.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -36,6 +36,22 @@ class MachineState:
     height: Tensor
     slack: Tensor
     attributes: AttributeState | None = None
+
+    def take(self, rows: Tensor) -> MachineState:
+        """Some rows, as new tensors."""
+        inner = self.attributes
+        if inner is not None:
+            names = [item.name for item in fields(inner)]
+            inner = AttributeState(**{name: getattr(inner, name)[rows] for name in names})
+        return MachineState(self.stack[rows], self.height[rows], self.slack[rows], inner)
+
+    def put(self, rows: Tensor, new: MachineState) -> None:
+        """Overwrite some rows."""
+        for mine, other in ((self, new), (self.attributes, new.attributes)):
+            for item in fields(mine) if mine is not None else ():
+                value = getattr(mine, item.name)
+                if isinstance(value, Tensor):
+                    value[rows] = getattr(other, item.name)
 
 
 class TensorMachine:
