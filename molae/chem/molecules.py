@@ -176,7 +176,9 @@ def kekule(smiles: str, radicals: bool = False) -> str:
     unsupported = _UNSUPPORTED_PATTERN.search(text)
     if unsupported:
         raise MoleculeError(_UNSUPPORTED[unsupported[0]], smiles)
-    return text
+    # Neutral iodine with three or five bonds: without brackets it means the same, and so the
+    # machine writes it (see ``grammar/smiles.py``). RDKit uses them beside hydrogen and metals.
+    return text.replace("[IH]", "I").replace("[I]", "I")
 
 
 def _refuse_radicals(mol: Chem.Mol, smiles: str) -> None:

@@ -87,7 +87,8 @@ def capacity(symbol: str, hydrogens: int, charge: int) -> list[int]:
     if sums[-3:] == [6, 7, 8] and len(sums) > 3:
         # No bound at all: RDKit knows no valence for this ion (bare [H+], [Cl-2]). Alone or not.
         return [0] if sums[0] == 0 else []
-    return _plausible([t for t in sums if t + hydrogens <= NONMETAL_TOTAL])
+    most = 1 if symbol == "I" and not charge else NONMETAL_TOTAL  # see smiles.IODINE
+    return _plausible([t for t in sums if t + hydrogens <= most])
 
 
 def _plausible(sums: list[int]) -> list[int]:

@@ -36,6 +36,8 @@ from molae.grammar.smiles import (
     CLOSE,
     DECADE,
     FORBIDDEN,
+    HYPERVALENT,
+    IODINE,
     NEXT,
     NOW,
     RESIDUES,
@@ -98,6 +100,20 @@ class AttributeTable:
         longer = lengthens(np.arange(RESIDUES)).astype(np.int64)
         return np.stack((self.free, self.fill, longer, self.residue_id), 1)
 
+    def closing_facts(self) -> Ints:
+        """What a ring bond of order 1 to 3 does to the atom where it closes: (512, 9) int64.
+
+        Three columns say what is left free by order (-1: impossible), three by how much the steps
+        to fill the atom change, and three whether the atom lengthens then.
+        """
+        residues = np.arange(RESIDUES)
+        rests = [residues >> order for order in (1, 2, 3)]
+        free = [np.where(rest > 0, self.free[rest], -1) for rest in rests]
+        for more in free[1:]:
+            more[np.array(HYPERVALENT)] = -1
+        fill = [self.fill[rest] - self.fill[residues] for rest in rests]
+        return np.stack([*free, *fill, *(lengthens(rest).astype(np.int64) for rest in rests)], 1)
+
     def raised(self) -> NDArray[np.int8]:
         """What it costs to raise the bond of an opener by 0 to 2, at entry * 3 + raise: (3072,).
 
@@ -107,6 +123,7 @@ class AttributeTable:
         bits, left = entry & BITS, entry >= LEFT
         after = bits >> more
         legal = np.where(left, (after & 1) > 0, after > 0)
+        legal &= ~((more > 0) & np.isin(bits, [bits >> 1 for bits in HYPERVALENT]))
         change = np.where(left, 0, self.fill[after] - self.fill[bits])
         return np.where(legal, change, FORBIDDEN).astype(np.int8)
 
@@ -135,6 +152,7 @@ class _Builder:
         shape = (len(self.residues), ORDERS, RINGS, BEHIND, POSITIONS)
         index, pending, rings, behind, self.position = (axis.ravel() for axis in np.indices(shape))
         self.residue = self.residues[index]
+        self.iodine = np.isin(self.residue, HYPERVALENT)
         self.order = np.maximum(pending, 1)
         self.pending = pending
         self.tail = (self.position == RING_OR_NEXT) | (self.position == AFTER_BRANCH)
@@ -166,6 +184,11 @@ class _Builder:
         owed = np.where(self.tail, 0, np.where(branch, FILL[parent], 0))
         owed = owed - np.where(start, 0, FILL[self.residue])
         needs = self.open & (behind == 0)
+        double = (self.pending == 2) & ~start
+        if capacity is None:
+            may = may & ~(double & self.iodine)
+        elif capacity == IODINE:  # after an atom that must take more, so one in brackets
+            may = may & ~(double & (self.residue & 1 == 0))
         if capacity is None:  # the cheapest of the completions of the bracket
             new = self.closing[0, order, needs.astype(np.int64)]
             may = may & (new < FORBIDDEN)
@@ -178,7 +201,8 @@ class _Builder:
 
     def surcharge(self, rest: Ints) -> Ints:
         """What open rings need beyond two steps each, after a fresh atom with residue ``rest``."""
-        at_once = self.others & (FREE[rest] >= 3) & (rest & 2 > 0) & (rest & 1 > 0)
+        at_once = self.others & (FREE[rest] >= 3) & (rest & 7 == 7)
+        at_once = at_once & ~np.isin(rest, HYPERVALENT)
         price = np.where(at_once, NOW, np.where(lengthens(rest), NEXT, WAIT))
         return np.where(self.open, price, 0)
 
@@ -188,6 +212,7 @@ class _Builder:
         path = FREE[rest] + self.behind
         may = (self.position == RING_OR_NEXT) & ~self.full & (rest > 0) & (path > 0)
         may = may & (self.pending < 3)  # a triple bond is stated where the ring closes
+        may = may & ~((self.pending == 2) & self.iodine)
         return np.where(may, CLOSE + ten + WAIT + FILL[rest] - FILL[self.residue], FORBIDDEN)
 
     def moved(self, values: Ints, axis: int, to: int) -> Ints:

@@ -26,7 +26,6 @@ from molae.grammar.attribute_table import (
     POSITIONS,
     RINGS,
     AttributeTable,
-    lengthens,
 )
 from molae.grammar.smiles import (
     AFTER_BRANCH,
@@ -36,7 +35,6 @@ from molae.grammar.smiles import (
     DECADE,
     FORBIDDEN,
     MAX_SLACK,
-    RESIDUES,
     RING_OR_NEXT,
     START,
     WAIT,
@@ -55,19 +53,6 @@ def _runs(facts: Ints, chosen: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
         else:
             runs.append((slice(int(rule), int(rule) + 1), slice(fact, fact + 1)))
     return runs
-
-
-def _closing_facts(table: AttributeTable) -> Ints:
-    """What a bond of order 1 to 3 does to an atom, (512, 9) int64 by residue.
-
-    Three columns say what is left free by order (-1: impossible), three by how much the steps to
-    fill the atom change, and three whether the atom lengthens then.
-    """
-    residues = np.arange(RESIDUES)
-    rests = [residues >> order for order in (1, 2, 3)]
-    free = [np.where(rest > 0, table.free[rest], -1) for rest in rests]
-    fill = [table.fill[rest] - table.fill[residues] for rest in rests]
-    return np.stack([*free, *fill, *(lengthens(rest).astype(np.int64) for rest in rests)], 1)
 
 
 def _lowest_zero(size: int) -> Ints:
@@ -92,7 +77,7 @@ class Attributes:
         # Facts that are asked for together stand in one table: one look-up instead of several.
         self.rule_facts = torch.from_numpy(table.facts()).to(device)
         self.residue_facts = torch.from_numpy(table.residue_facts()).to(device)
-        self.closing_facts = torch.from_numpy(_closing_facts(table)).to(device)
+        self.closing_facts = torch.from_numpy(table.closing_facts()).to(device)
         self.raised = torch.from_numpy(table.raised()).to(device)
         self.lowest_free = torch.from_numpy(_lowest_zero(1 << self.slots)).to(device)
         self.places = torch.arange(self.slots, dtype=torch.int32, device=device)

@@ -200,6 +200,7 @@ def _tables(prices: Prices, table: AttributeTable | None, budget: bool) -> packe
         prices=none.reshape(0, 0).astype(np.int8) if table is None else table.cost,
         base=none if table is None else table.base,
         residue=none.reshape(0, 4) if table is None else table.residue_facts(),
+        closing=none.reshape(0, 9) if table is None else table.closing_facts(),
         raised=none.astype(np.int8) if table is None else table.raised(),
         facts=facts,
         reads=short.reshape(2, 0) if table is None else _reads(table),

@@ -7,8 +7,6 @@ of integers in the processor's cache, and only the rules of the non-terminal on 
 All functions work on rows ``first`` to ``stop``, without Python's lock, so threads can share them.
 """
 
-# Numba compiles this file: plain loops, and small functions that it can put into each other.
-
 from __future__ import annotations
 
 import numpy as np
@@ -34,7 +32,6 @@ from molae.grammar.packed import (
     HEIGHT,
     ID,
     IN_BRACKET,
-    LENGTHENS,
     MARK,
     NUMBER,
     OPEN_RINGS,
@@ -96,14 +93,14 @@ def _closing(t, s, i, key, closing):
         stated = slots[ORDER, k - 1]
         order = stated if stated > 0 else 1 + here
         fits = stated == 0 or (pending < 2 if stated == 1 else (pending == 0 or pending == 2))
-        rest = bits >> order
-        if slots[BLOCKED, k - 1] or not fits or rest == 0:
+        free = t.closing[bits, order - 1]
+        if slots[BLOCKED, k - 1] or not fits or free < 0:
             continue
-        path = t.residue[rest, FREE] + count[BEHIND_FREE]
+        path = free + count[BEHIND_FREE]
         if not last and path <= 0:
             continue
-        price = t.residue[rest, FILL] - t.residue[bits, FILL] - CLOSE - t.base[key]
-        if not last and (count[OWN_RINGS] > 0 or t.residue[rest, LENGTHENS] == 0):
+        price = t.closing[bits, 2 + order] - CLOSE - t.base[key]
+        if not last and (count[OWN_RINGS] > 0 or t.closing[bits, 5 + order] == 0):
             price += WAIT
         partner = s.atoms[i, slots[ATOM, k - 1]]
         lift = t.raised[partner * 3 + (here if stated == 0 else 0)]
@@ -410,9 +407,7 @@ def _uniform(key, index, step):
 @part
 def _score(x):
     """A logit, finite."""
-    if not x > -3.0e38:  # nan too
-        return -3.0e38
-    return min(x, 3.0e38)
+    return min(x, 3.0e38) if x > -3.0e38 else -3.0e38  # nan too
 
 
 @compiled

@@ -42,7 +42,8 @@ class Tables(NamedTuple):
         prices: ``cost`` there, (keys, V) int8.
         base: (keys,) int64.
         residue: free, fill, lengthens and id of each residue, (512, 4) int64.
-        raised: (3072,) int8, see ``attributes.py``.
+        closing: (512, 9) int64.
+        raised: (3072,) int8.
         facts: capacity, order, number, tens, digit, mark of each rule, (V + 1, 6) int64.
         reads: Ring-bond number that a rule writes, (2, V) int16; in row 1 its digit, if that
             can be a second one. -1 if none.
@@ -64,6 +65,7 @@ class Tables(NamedTuple):
     prices: Array
     base: Array
     residue: Array
+    closing: Array
     raised: Array
     facts: Array
     reads: Array

@@ -78,6 +78,16 @@ def fill_steps(bits: Ints) -> Ints:
     return out
 
 
+#: The organic "I". RDKit reads a double bond between neutral iodine and oxygen as two charges if
+#: all other neighbours of the iodine are oxygens too, whatever charge and bonds that oxygen has:
+#: "C[O+]=I[O-]" is refused. So hypervalent iodine is written without brackets, and has no double
+#: bond to an atom in brackets and none that closes a ring. Without the sum 4, which would need a
+#: hydrogen at the iodine, its residues are told from those of "P".
+IODINE = residue((0, 1, 2, 3, 5))
+#: Residues of an iodine that can take a double bond; {0, 2} is also that of [S] with four bonds.
+HYPERVALENT = tuple(IODINE >> order for order in range(4))
+
+
 @dataclass(frozen=True)
 class Token:
     """What a spelling may mean; which of these applies depends on the position.
@@ -103,7 +113,7 @@ def read_token(spelling: str) -> Token | None:
     """The meaning of a token outside brackets; None if it is no Kekule SMILES token there."""
     organic = organic_capacities()
     if spelling in organic:
-        return Token(capacity=(2 << organic[spelling]) - 1)
+        return Token(capacity=IODINE if spelling == "I" else (2 << organic[spelling]) - 1)
     if spelling in ("[", "]", "(", ")", "."):
         return Token(mark=spelling)
     if spelling in ("=", "#", "/", "\\"):

@@ -55,7 +55,8 @@ def test_filling_costs_what_the_shortest_continuation_costs():
 def test_organic_atoms_take_anything_up_to_their_capacity(spelling):
     token = read_token(spelling)
     assert token is not None
-    assert token.capacity == residue(list(range(organic_capacities()[spelling] + 1)))
+    sums = set(range(organic_capacities()[spelling] + 1))
+    assert token.capacity == residue(sorted(sums - {4} if spelling == "I" else sums))
 
 
 @pytest.mark.parametrize(
