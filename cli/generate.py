@@ -26,6 +26,8 @@ from .options import (
 from .output import bar, counts, say, where
 
 if TYPE_CHECKING:
+    from molae.densities import LatentDensity
+    from molae.runs import Run
     from molae.workflows.generate import Counts, Generation
 
 #: What ``--filters`` stands for.
@@ -36,8 +38,25 @@ EXAMPLES = examples(
     "molae generate -n 20 -m my-model -o new.png",
     'molae generate -n 1000 --unique --filters --require "mw<500" --property qed,sa -o new.csv',
     "molae generate -n 1000 --unique --exclude my.smi -o new.smi",
+    "molae generate -n 100 --like actives.smi --unique --exclude actives.smi -o more.smi",
+    'molae generate -n 20 --like "CC(=O)Oc1ccccc1C(=O)O" --radius 0.3 -o near.png',
+    "molae generate -n 50 --scaffold c1ccncc1 -p qed -o pyridines.csv",
     "molae generate -n 100 --temperature 1 --density prior --seed 7 -o - | sort -u",
 )
+
+
+def smarts(texts: list[str] | None) -> list[str]:
+    """A check that patterns can be read, before anything is loaded."""
+    if not texts:
+        return []
+    from molae.chem.substructure import pattern
+
+    try:
+        for text in texts:
+            pattern(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return texts
 
 
 def generate(
@@ -46,6 +65,40 @@ def generate(
     output: Output = Path("-"),
     temperature: Temperature = None,
     density: Density = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|SMILES",
+            help="More like these: draw from around their codes, or with --density from what is "
+            "fitted to them; may be repeated.",
+        ),
+    ] = None,
+    like_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", show_default="guessed", help="Their SMILES column."),
+    ] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            show_default="0.5",
+            help="How far from each of them to go, in standard deviations of the training codes.",
+        ),
+    ] = None,
+    like_rejects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write which of them could not be used, and why (.csv)."
+        ),
+    ] = None,
+    scaffold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SMARTS",
+            callback=smarts,
+            help="Keep only what contains this pattern; may be repeated for more that must be in.",
+        ),
+    ] = None,
     unique: Annotated[bool, typer.Option("--unique", help="Write each molecule once.")] = False,
     exclude: Annotated[
         list[Path] | None,
@@ -79,20 +132,28 @@ def generate(
 ) -> None:
     """Draw new molecules from a model, as canonical isomeric SMILES.
 
-    Valid is not plausible: --filters, --require and --unique drop what is not wanted and say how
-    many that were.
+    Valid is not plausible: --filters, --require, --scaffold and --unique drop what is not wanted
+    and say how many that were. --like stays near molecules that are given; --exclude the same file
+    to leave out those themselves.
     """
     from molae.runs import Run
     from molae.workflows.generate import generate as work
     from molae.workflows.output import open_output
 
+    _belong_to_like(
+        like,
+        {"--radius": radius, "--like-column": like_column, "--like-rejects": like_rejects},
+    )
     run = Run.load(model, device=device)
     chosen = list(dict.fromkeys([*(STANDARD_FILTERS if filters else ()), *(filter or ())]))
+    source: str | LatentDensity | None = density
+    if like:
+        source = _like(run, like, like_column, like_rejects, radius, density, workers, quiet)
     drawn = work(
-        run, number, seed=seed, temperature=temperature, density=density, unique=unique,
-        exclude=exclude or (), exclude_column=exclude_column, filters=chosen,
-        requirements=require or (), properties=property or (), batch=batch, workers=workers,
-        max_draws=max_draws,
+        run, number, seed=seed, temperature=temperature, density=source, unique=unique,
+        exclude=exclude or (), exclude_column=exclude_column, scaffolds=scaffold or (),
+        filters=chosen, requirements=require or (), properties=property or (), batch=batch,
+        workers=workers, max_draws=max_draws,
     )  # fmt: skip
     with open_output(output, drawn.columns, legend=_legend) as out:
         for row in _shown(drawn, number, quiet):
@@ -101,6 +162,37 @@ def generate(
             raise ValueError(f"no molecule came through: {_dropped(drawn.counts)}")
     if not quiet:
         say(_summary(drawn.counts, output))
+
+
+def _belong_to_like(like: list[str] | None, options: Mapping[str, object]) -> None:
+    """Refuse what says something of ``--like`` where that is not given."""
+    given = [name for name, value in options.items() if value is not None]
+    if given and not like:
+        raise typer.BadParameter(
+            "this goes with --like, which is not given", param_hint=f"'{given[0]}'"
+        )
+
+
+def _like(
+    run: Run,
+    like: list[str],
+    column: str | None,
+    rejects: Path | None,
+    radius: float | None,
+    density: str | None,
+    workers: int | None,
+    quiet: bool,
+) -> LatentDensity:
+    """What codes like those of given molecules are drawn from; says what could not be used."""
+    from molae.workflows.like import density_like, read_examples
+
+    found = read_examples(run, like, column=column, rejects=rejects, workers=workers)
+    if not quiet:
+        again = f" (repeats left out: {found.duplicates:,})" if found.duplicates else ""
+        say(f"Molecules to be like: {len(found.z):,}{again}.")
+    if found.rejected:
+        say(f"{found.rejected:,} not encoded: {counts(found.reasons.items())}.")
+    return density_like(run, found.z, radius=radius, density=density)
 
 
 def _shown(drawn: Generation, number: int, quiet: bool) -> Iterator[dict[str, Any]]:
@@ -118,11 +210,19 @@ def _legend(row: Mapping[str, Any]) -> str:
 def _summary(found: Counts, output: Path) -> str:
     short = f" of {found.asked:,} asked for" if found.exhausted else ""
     text = f"{found.written:,} molecules{short} to {where(output)}; {_dropped(found)}."
-    if found.exhausted:
+    if found.exhausted and not found.missing:
         text += " The model gave no more that are wanted: ask for less, or raise --temperature."
     return text
 
 
 def _dropped(found: Counts) -> str:
-    lost = counts(found.lines())
-    return f"{found.drawn:,} drawn, dropped: {lost or 'none'}"
+    """What became of the draws, and what may help where a scaffold is rare."""
+    each = found.drawn_for_each
+    rate = f" ({each:,.1f} for each one kept)" if found.missing and each else ""
+    text = f"{found.drawn:,} drawn{rate}, dropped: {counts(found.lines()) or 'none'}"
+    if found.exhausted and found.missing:
+        text += (
+            "; no more are looked for: raise --max-draws, or draw --like molecules that have the "
+            "scaffold"
+        )
+    return text

@@ -13,7 +13,9 @@ from . import (
     decode,
     demo,
     densities,
+    density,
     encode,
+    evaluate,
     generate,
     grammar,
     info,
@@ -66,6 +68,7 @@ for module, command in (
     (encode, encode.encode),
     (decode, decode.decode),
     (reconstruct, reconstruct.reconstruct),
+    (evaluate, evaluate.evaluate),
     (interpolate, interpolate.interpolate),
     (neighbors, neighbors.neighbors),
     (score, score.score),
@@ -74,5 +77,6 @@ for module, command in (
     (densities, densities.densities),
 ):
     app.command(epilog=module.EXAMPLES)(command)
+app.add_typer(density.app, name="density")
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(data.app, name="data")

@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from molae.names import DECODERS, GRAMMARS, HEADS, OBJECTIVES, REGULARIZERS
+from molae.names import (
+    CODECS,
+    DECODERS,
+    GRAMMARS,
+    HEADS,
+    OBJECTIVES,
+    PROPERTIES,
+    REGULARIZERS,
+)
 
 from .errors import Stopped, UsageError
 from .options import (
@@ -22,6 +30,7 @@ from .options import (
     duration,
     examples,
     known,
+    known_list,
     named,
 )
 from .output import say, silent, table
@@ -31,6 +40,8 @@ EXAMPLES = examples(
     "molae train my.smi -o my-model --time 30m",
     "molae train actives.csv --column Smiles --from my-model -o tuned --epochs 50",
     "molae train a.smi b.smi -o run --objective vae --beta 0.1 --decoder feedforward",
+    "molae train my.smi -o run --codec characters --objective vae --beta-warmup 2000",
+    "molae train my.smi -o run --property qed,logp",
     "molae train my.smi -o my-model --resume",
 )
 
@@ -55,7 +66,7 @@ def train(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="Fine-tune this run or shipped model; its layers, objective and grammar stay.",
+            help="Fine-tune this run or shipped model; its layers, objective and codec stay.",
         ),
     ] = None,
     resume: Annotated[
@@ -115,6 +126,15 @@ def train(
             min=1, rich_help_panel=_MODEL, show_default=_usual("56"), help="Numbers in a code."
         ),
     ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            callback=known(CODECS, "codec"),
+            rich_help_panel=_MODEL,
+            show_default=_usual("grammar"),
+            help=f"{named(CODECS)}; only a grammar promises valid molecules.",
+        ),
+    ] = None,
     grammar: Annotated[
         str | None,
         typer.Option(
@@ -129,7 +149,29 @@ def train(
             min=1,
             rich_help_panel=_MODEL,
             show_default="from the data",
-            help="Rules in the longest derivation.",
+            help="Rules in the longest derivation, or characters of the longest SMILES and its "
+            "end mark.",
+        ),
+    ] = None,
+    property: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property",
+            "-p",
+            metavar="NAMES",
+            callback=known_list(PROPERTIES, "property"),
+            rich_help_panel=_MODEL,
+            show_default=_usual("none"),
+            help=f"Learn these with the codes, with commas: {named(PROPERTIES)}.",
+        ),
+    ] = None,
+    property_weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            rich_help_panel=_MODEL,
+            show_default=_usual("1"),
+            help="What their half squared errors are multiplied with.",
         ),
     ] = None,
     encoder_hidden: Annotated[
@@ -167,8 +209,18 @@ def train(
         typer.Option(
             min=0.0,
             rich_help_panel=_MODEL,
-            show_default="rae 0.001, vae 1 / latent-dim",
-            help="Weight of the rate (vae) or of the code penalty (rae).",
+            show_default="rae 0.001, vae and cvvae 1 / latent-dim",
+            help="Weight of the rate (vae, cvvae) or of the code penalty (rae).",
+        ),
+    ] = None,
+    beta_warmup: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            rich_help_panel=_MODEL,
+            show_default="none",
+            help="Let beta rise from 0 in a straight line over so many steps.",
         ),
     ] = None,
     weight: Annotated[
@@ -176,8 +228,9 @@ def train(
         typer.Option(
             min=0.0,
             rich_help_panel=_MODEL,
-            show_default="0.00001",
-            help="Weight of the regulariser (rae).",
+            show_default="rae 0.00001, wae 10, ae 0",
+            help="Weight of the regulariser (rae), of the MMD (wae) or of the squared decoder "
+            "weights (ae).",
         ),
     ] = None,
     noise: Annotated[
@@ -185,8 +238,18 @@ def train(
         typer.Option(
             min=0.0,
             rich_help_panel=_MODEL,
-            show_default="0.05",
-            help="Standard deviation of the noise on codes while training (rae).",
+            show_default="rae 0.05, cvvae 0.1",
+            help="Standard deviation of the noise on codes while training (rae, cvvae).",
+        ),
+    ] = None,
+    noise_scale: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            rich_help_panel=_MODEL,
+            show_default="1",
+            help="What the noise of drawn codes is multiplied with (vae); the Grammar VAE was "
+            "published with 0.01.",
         ),
     ] = None,
     epochs: Annotated[
@@ -248,10 +311,12 @@ def train(
     try:
         run = work(
             files, output, start_from=start_from, objective=objective, regularizer=regularizer,
-            encoder=encoder, head=head, decoder=decoder, latent_dim=latent_dim, grammar=grammar,
-            max_steps=max_steps, column=column, validation=validation, epochs=epochs,
+            encoder=encoder, head=head, decoder=decoder, latent_dim=latent_dim, codec=codec,
+            grammar=grammar, max_steps=max_steps, properties=property or (),
+            property_weight=property_weight, column=column, validation=validation, epochs=epochs,
             seconds=seconds, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
-            beta=beta, weight=weight, noise=noise, encoder_hidden=encoder_hidden,
+            beta=beta, beta_warmup=beta_warmup, weight=weight, noise=noise,
+            noise_scale=noise_scale, encoder_hidden=encoder_hidden,
             decoder_hidden=decoder_hidden, embedding=embedding, components=components,
             patience=patience, seed=seed, device=device, precision=precision, resume=resume,
             tensorboard=tensorboard, progress=not quiet, workers=workers,

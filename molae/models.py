@@ -1,4 +1,4 @@
-"""The model: four slots, four verbs, no loss."""
+"""The model: four slots, four verbs, no loss; and a slot and a verb for properties of codes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ class Autoencoder(nn.Module):
         head: ``head(h, context) -> Posterior`` over codes of width D.
         decoder: ``decoder(z, context) -> Likelihood`` of data, z (*S, B, D).
         prior: A latent density p(z), with ``log_prob`` and ``sample``.
+        predictor: ``predictor(z) -> y``, (*S, B, D) to standardised properties (*S, B, P), or
+            None where none are learnt.
     """
 
     def __init__(
-        self, encoder: nn.Module, head: nn.Module, decoder: nn.Module, prior: nn.Module
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        decoder: nn.Module,
+        prior: nn.Module,
+        predictor: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.head, self.decoder, self.prior = encoder, head, decoder, prior
+        self.predictor = predictor
 
     def posterior(self, x: Tensor, context: Tensor | None = None) -> Posterior:
         """q(z|x) of a batch."""
@@ -37,6 +45,16 @@ class Autoencoder(nn.Module):
     def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The code of each example: x (B, ...) -> (B, D)."""
         return self.posterior(x, context).center
+
+    def predict(self, z: Tensor) -> Tensor:
+        """Standardised properties of codes, (*S, B, D) -> (*S, B, P).
+
+        Raises:
+            ValueError: The model was built without a head for them.
+        """
+        if self.predictor is None:
+            raise ValueError("this model predicts no properties: it was built without any")
+        return cast(Tensor, self.predictor(z))
 
     @torch.no_grad()
     def decode(

@@ -13,8 +13,10 @@ from difflib import get_close_matches
 #: What is minimised.
 OBJECTIVES: dict[str, str] = {
     "vae": "variational autoencoder: distortion + beta * rate",
+    "cvvae": "constant-variance vae: vae with the head 'constant'",
+    "wae": "Wasserstein autoencoder: distortion + weight * MMD between codes and prior",
     "rae": "regularised autoencoder: distortion + code penalty + decoder regulariser",
-    "ae": "plain autoencoder: distortion only",
+    "ae": "plain autoencoder: distortion only, or with squared decoder weights (--weight)",
 }
 
 #: How a regularised autoencoder keeps its decoder smooth.
@@ -30,19 +32,29 @@ DENSITIES: dict[str, str] = {
     "prior": "the standard normal distribution",
     "gaussian": "one Gaussian with full covariance, fitted to the codes of the training data",
     "gmm": "a mixture of Gaussians with full covariance, fitted to the codes of the training data",
+    "bayesian": "a mixture that leaves the components empty which the codes do not need",
+    "kde": "kernel density: a small Gaussian around each of many codes",
+    "flow": "normalising flow: spline couplings that turn codes into normal noise",
+    "two_stage": "second-stage VAE: a small VAE over the codes, with a learnt variance",
 }
 
 #: From the encoder's features to a distribution over codes.
 HEADS: dict[str, str] = {
-    "delta": "one code per molecule, no noise (rae, ae)",
+    "delta": "one code per molecule, no noise (rae, wae, ae)",
     "normal": "a normal distribution with a learnt variance for each molecule and dimension (vae)",
-    "constant": "a normal distribution with one fixed variance (constant-variance vae)",
+    "constant": "a normal distribution with one fixed variance (cvvae)",
 }
 
 #: From a code to a derivation.
 DECODERS: dict[str, str] = {
     "autoregressive": "sees the code and the rules chosen so far",
     "feedforward": "sees the code only, at every step, as the Grammar VAE was published",
+}
+
+#: How a molecule becomes a sequence.
+CODECS: dict[str, str] = {
+    "grammar": "derivations of a grammar; under 'smiles' every decoded molecule is valid",
+    "characters": "the characters of canonical SMILES; what comes out need not be valid",
 }
 
 #: Grammars that ship with the package.
@@ -81,6 +93,41 @@ FILTERS: dict[str, str] = {
     "nih": "no groups that the NIH screening library excludes (Jadhav 2010, Doveston 2015)",
     "zinc": "no groups that the ZINC data base excludes",
     "rings": "no ring above 8 atoms, no triple, cumulated or bridgehead double bond in a ring",
+    "moses": "the rules of the MOSES benchmark: MCF, PAINS, 8 elements, no charge, rings below 8",
+}
+
+#: What is said of a set of generated molecules; definitions as in MOSES (Polykovskiy 2020).
+METRICS: dict[str, str] = {
+    "validity": "share of draws that RDKit reads",
+    "uniqueness": "share of the valid draws that are different molecules",
+    "unique_1k": "the same among the first 1,000 valid draws",
+    "unique_10k": "the same among the first 10,000 valid draws",
+    "novelty": "share of the different molecules that are not in the training set",
+    "intdiv1": "internal diversity: 1 - mean Tanimoto similarity within the set",
+    "intdiv2": "the same with the root of the mean square",
+    "filters": "share that keeps the MOSES rules: MCF, PAINS, elements, charges, ring sizes",
+    "snn": "mean Tanimoto similarity to the nearest molecule of the reference",
+    "frag": "cosine similarity to the reference in counts of BRICS fragments",
+    "scaf": "cosine similarity to the reference in counts of Bemis-Murcko scaffolds",
+    "fcd": "Fréchet ChemNet distance to the reference, 0 is best",
+    "w1_logp": "Wasserstein-1 distance of logP to the reference, 0 is best",
+    "w1_sa": "the same of synthetic accessibility",
+    "w1_qed": "the same of QED",
+    "w1_mw": "the same of molecular weight, g/mol",
+    "w1_np": "the same of natural-product likeness",
+    "mean_logp": "mean logP",
+    "mean_sa": "mean synthetic accessibility",
+    "mean_qed": "mean QED",
+    "mean_mw": "mean molecular weight, g/mol",
+    "mean_np": "mean natural-product likeness",
+    "ring3": "share of molecules with a ring of 3 atoms",
+    "ring4": "share of molecules with a ring of 4 atoms",
+    "ring5": "share of molecules with a ring of 5 atoms",
+    "ring6": "share of molecules with a ring of 6 atoms",
+    "ring7": "share of molecules with a ring of 7 atoms",
+    "ring8": "share of molecules with a ring of 8 atoms",
+    "ring_larger": "share of molecules with a ring of more than 8 atoms",
+    "strained": "share with a triple, cumulated or bridgehead double bond in a ring",
 }
 
 

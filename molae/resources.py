@@ -1,4 +1,4 @@
-"""The only reader of the files that molae ships: grammars, data cards, demo data, weights.
+"""The only reader of what molae ships: grammars, data cards, demo data, weights, a page frame.
 
 Files are named without folder and suffix, as people type them: ``grammar_text("smiles")``. They
 are found through ``importlib.resources``, so that an installed wheel, an editable install and a
@@ -56,6 +56,11 @@ def data_names() -> list[str]:
     """File names of the shipped data (``demo.smi.gz``), sorted."""
     found = files("molae.data").iterdir()
     return sorted(f.name for f in found if f.is_file() and f.name.endswith((".smi.gz", ".csv.gz")))
+
+
+def report_template() -> str:
+    """The frame of an evaluation's page, HTML with ``$title`` and ``$body`` to be filled in."""
+    return files("molae.data").joinpath("report.html").read_text(encoding="utf-8")
 
 
 @contextmanager

@@ -240,6 +240,21 @@ def test_characters_reject_with_a_reason():
     assert codec_from_dict(json.loads(json.dumps(codec.to_dict()))).digest == codec.digest
 
 
+def test_characters_of_molecules_are_canonical():
+    codec = CharacterCodec("CNOc1=()", 20, spelling="aromatic")
+    encoding = codec.parse([" C1=CC=CC=C1", "OC(C)=O", "C1CC(", "F", "CN(C)(C)(C)C", ""])
+    assert encoding.kept.tolist() == [0, 1]
+    assert codec.decode(encoding.padded()) == ["c1ccccc1", "CC(=O)O"]
+    reasons = [(reject.index, reject.reason.split(":")[0]) for reject in encoding.rejects]
+    expected = [(2, "syntax"), (3, "unknown character"), (4, "valence"), (5, "empty")]
+    assert reasons == expected
+    as_given = codec.parse(["C1=CC=CC=C1"], prepared=True)
+    assert codec.decode(as_given.padded()) == ["C1=CC=CC=C1"]
+    again = codec_from_dict(json.loads(json.dumps(codec.to_dict())))
+    assert again.spelling == "aromatic"
+    assert again.digest == codec.digest != CharacterCodec("CNOc1=()", 20).digest
+
+
 def test_characters_end_in_time():
     constraint = CharacterConstraint(4, 6)
     state = constraint.start(3)

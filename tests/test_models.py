@@ -68,3 +68,15 @@ def test_decoding_is_greedy_without_a_seed_and_passes_the_draws_on_with_one(mode
 def test_slots_are_saved_under_their_names(model):
     assert {name.split(".")[0] for name in model.state_dict()} == {"encoder", "decoder"}
     assert [name for name, _ in model.named_children()] == ["encoder", "head", "decoder", "prior"]
+
+
+def test_properties_are_a_slot_that_may_stay_empty(model):
+    with pytest.raises(ValueError, match="predicts no properties"):
+        model.predict(torch.randn(4, 2))
+    slots = model.encoder, model.head, model.decoder, model.prior
+    with_one = Autoencoder(*slots, nn.Linear(2, 5))
+    z = torch.randn(3, 4, 2, requires_grad=True)
+    assert torch.equal(with_one.predict(z), with_one.predictor(z))
+    with_one.predict(z).sum().backward()
+    assert z.grad is not None
+    assert {name.split(".")[0] for name in with_one.state_dict()} > {"predictor"}

@@ -36,7 +36,7 @@ def test_pick_suggests_the_closest_name(typed, meant):
 
 
 def test_pick_lists_all_where_nothing_is_close():
-    with pytest.raises(ValueError, match="choose from vae, rae, ae"):
+    with pytest.raises(ValueError, match="choose from vae, cvvae, wae, rae, ae"):
         names.pick(names.OBJECTIVES, "zzzz", "objective")
 
 

@@ -14,7 +14,7 @@ import torch
 from molae.codecs import EncodeError, GrammarCodec
 from molae.densities import density
 from molae.grammar.restrict import restricted
-from molae.names import DECODERS, HEADS
+from molae.names import DECODERS, HEADS, OBJECTIVES
 from molae.runs import Run, RunError, build, find, remember
 from molae.runs.build import DECODERS as MADE_DECODERS
 from molae.runs.build import HEADS as MADE_HEADS
@@ -64,6 +64,7 @@ def cache(tmp_path, monkeypatch):
 def test_every_name_has_a_class():
     assert MADE_HEADS.keys() == HEADS.keys()
     assert MADE_DECODERS.keys() == DECODERS.keys()
+    assert USUAL_HEAD.keys() == OBJECTIVES.keys()
     assert set(USUAL_HEAD.values()) <= HEADS.keys()
 
 
@@ -345,6 +346,40 @@ def test_the_last_run_is_remembered(saved):
 def test_a_device_that_is_not_there(saved):
     with pytest.raises(ValueError, match="device of this machine"):
         Run.load(saved, "cuda:77")
+
+
+def test_a_head_for_properties_is_saved_and_carried(run, tmp_path):
+    table = {"names": ["mw", "qed"], "mean": [300.0, 0.7], "std": [50.0, 0.1]}
+    settings = config() | {"densities": {}}
+    settings["properties"] = table | {"weight": 2.0, "hidden": 4}
+    made_of = build(settings, GrammarCodec(restricted(TOKENS), 30))
+    loaded = Run.load(made_of.save(tmp_path / "run"), "cpu")
+    z = torch.randn(3, 8)
+    with torch.no_grad():
+        expected = made_of.model.predictor(z) * torch.tensor([50.0, 0.1])
+    torch.testing.assert_close(loaded.predict(z), expected + torch.tensor([300.0, 0.7]))
+    assert loaded.properties == ["mw", "qed"]
+    # It comes fresh to a model that was trained without, and cannot get lost.
+    carry(run, loaded)
+    assert torch.equal(loaded.predict(z), made_of.predict(z))
+    assert torch.allclose(loaded.encode(SMILES), run.encode(SMILES), atol=1e-6)
+    with pytest.raises(RunError, match=r"predictor\.hidden\.bias"):
+        carry(loaded, made())
+
+
+@pytest.mark.parametrize("properties", [[], {"names": ["mw"]}, {"names": 3, "weight": 1.0}])
+def test_damaged_properties(saved, properties):
+    _vouched(saved, properties=properties)
+    with pytest.raises(RunError, match="damaged"):
+        Run.load(saved)
+
+
+def test_objectives_and_heads_that_do_not_go_together():
+    codec = GrammarCodec(restricted(TOKENS), 30)
+    for goal, head in (("vae", "delta"), ("cvvae", "delta"), ("cvvae", "normal")):
+        settings = config(head={"name": head}) | {"objective": {"name": goal}}
+        with pytest.raises(ValueError, match=f"'{goal}' .*head"):
+            build(settings, codec)
 
 
 def test_unknown_settings_are_answered():

@@ -10,6 +10,7 @@ from rdkit.Chem import rdMolDescriptors
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from molae.chem.molecules import read
+from molae.chem.moses import broken_rule
 from molae.names import FILTERS, pick
 
 #: Rings larger than this are left to chemists who mean them.
@@ -28,16 +29,26 @@ def _catalogue(name: str) -> FilterCatalog:
 
 
 @lru_cache(maxsize=1)
-def _strained() -> Chem.Mol:
+def _bent() -> Chem.Mol:
     """A triple bond, or two double bonds at one atom, inside a ring."""
     return Chem.MolFromSmarts("[$(*#@*),$(*(=@*)=@*)]")
 
 
 def _bad_rings(mol: Chem.Mol) -> str | None:
     """What is wrong with the rings of a molecule, or None."""
-    if any(len(ring) > LARGEST_RING for ring in mol.GetRingInfo().AtomRings()):
+    if any(size > LARGEST_RING for size in ring_sizes(mol)):
         return f"ring of more than {LARGEST_RING} atoms"
-    if mol.HasSubstructMatch(_strained()):
+    return strained_bond(mol)
+
+
+def ring_sizes(mol: Chem.Mol) -> list[int]:
+    """Atoms in each ring of the smallest set of smallest rings."""
+    return [len(ring) for ring in mol.GetRingInfo().AtomRings()]
+
+
+def strained_bond(mol: Chem.Mol) -> str | None:
+    """A multiple bond that a ring would have to bend out of shape, or None if there is none."""
+    if mol.HasSubstructMatch(_bent()):
         return "triple or cumulated double bond in a ring"
     bridgeheads: list[int] = []
     rdMolDescriptors.CalcNumBridgeheadAtoms(mol, bridgeheads)  # type: ignore[arg-type]
@@ -66,6 +77,8 @@ def why(molecule: str | Chem.Mol, name: str) -> str | None:
     mol = read(molecule) if isinstance(molecule, str) else molecule
     if pick(FILTERS, name, "filter") == "rings":
         return _bad_rings(mol)
+    if name == "moses":
+        return broken_rule(mol) or _catalogue_match(mol, "pains")
     return _catalogue_match(mol, name)
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
 from molae.chem.molecules import read
@@ -24,12 +25,12 @@ def _generator(radius: int, size: int) -> rdFingerprintGenerator.FingerprintGene
 
 
 def morgan(
-    smiles: Sequence[str], radius: int = 2, size: int = 2048, counts: bool = False
+    smiles: Sequence[str | Chem.Mol], radius: int = 2, size: int = 2048, counts: bool = False
 ) -> NDArray[np.uint8] | NDArray[np.uint32]:
     """Morgan fingerprints without chirality (radius 2 is ECFP4), folded to ``size``.
 
     Args:
-        smiles: N SMILES.
+        smiles: N SMILES, or molecules as ``molae.chem.molecules.read`` returns them.
         radius: Bonds around each atom.
         size: S.
         counts: How often each environment occurs, instead of whether it does.
@@ -44,12 +45,16 @@ def morgan(
     if counts:
         table = np.zeros((len(smiles), size), np.uint32)
         for row, text in enumerate(smiles):
-            table[row] = generator.GetCountFingerprintAsNumPy(read(text))
+            table[row] = generator.GetCountFingerprintAsNumPy(_read(text))
         return table
     bits = np.zeros((len(smiles), size), np.uint8)
     for row, text in enumerate(smiles):
-        bits[row] = generator.GetFingerprintAsNumPy(read(text))
+        bits[row] = generator.GetFingerprintAsNumPy(_read(text))
     return bits
+
+
+def _read(molecule: str | Chem.Mol) -> Chem.Mol:
+    return read(molecule) if isinstance(molecule, str) else molecule
 
 
 def tanimoto(a: NDArray[np.generic], b: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -170,7 +170,16 @@ def _score_chunk(smiles: Sequence[str], names: Sequence[str]) -> NDArray[np.floa
     table = np.full((len(smiles), len(names)), np.nan)
     for row, text in enumerate(smiles):
         with contextlib.suppress(MoleculeError):
-            sheet = Sheet(read(text))
-            with rdBase.BlockLogs():
-                table[row] = [sheet[name] for name in names]
+            table[row] = values(read(text), names)
     return table
+
+
+def values(mol: Chem.Mol, names: Sequence[str]) -> list[float]:
+    """Properties of one molecule, in the order of ``names``, while RDKit logs nothing.
+
+    Raises:
+        ValueError: If a property is unknown, with the closest names.
+    """
+    sheet = Sheet(mol)
+    with rdBase.BlockLogs():
+        return [sheet[name] for name in names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.metadata import version
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from molae.chem.molecules import MoleculeError, kekule, read, write
 from molae.chem.workers import map_chunks
 from molae.grammar.valences import digest as valence_digest
 from molae.types import PAD, Constraint
@@ -113,6 +114,10 @@ class Codec(Protocol):
         """T."""
 
     @property
+    def spelling(self) -> str:
+        """How a text is spelt before it is encoded, see ``spelt``; ``text`` for no molecules."""
+
+    @property
     def digest(self) -> str:
         """Changes whenever encoding does."""
 
@@ -130,9 +135,15 @@ class Codec(Protocol):
 
 
 class SequenceCodec(abc.ABC):
-    """What grammar and character codecs share; each says how it encodes, decodes and is saved."""
+    """What grammar and character codecs share; each says how it encodes, decodes and is saved.
+
+    Attributes:
+        constraint: Which entries a decoder may write.
+        spelling: How a text is spelt before it is encoded, see ``spelt``.
+    """
 
     constraint: Constraint[Any]
+    spelling: str
 
     @abc.abstractmethod
     def chunk(self, items: Sequence[str], prepared: bool) -> Piece:
@@ -194,6 +205,41 @@ class SequenceCodec(abc.ABC):
         if encoding.rejects:
             raise EncodeError(encoding.rejects)
         return encoding.padded()
+
+
+def spelt(text: str, spelling: str) -> str:
+    """A text as a codec wants it.
+
+    Args:
+        text: What was given.
+        spelling: ``kekule`` (canonical Kekule SMILES), ``aromatic`` (canonical SMILES) or ``text``
+            (as it is, but for blanks around it).
+
+    Raises:
+        MoleculeError: A molecule is expected, and it is none, or has no such form.
+    """
+    if spelling == "kekule":
+        return kekule(text)
+    if spelling == "aromatic":
+        return write(read(text))
+    return text.strip()
+
+
+def spelt_each(
+    items: Sequence[str], spell: Callable[[str], str]
+) -> tuple[list[str], NDArray[np.int64], list[Reject]]:
+    """Every item as a codec wants it: texts, their places, and rejects."""
+    texts: list[str] = []
+    rows: list[int] = []
+    rejects: list[Reject] = []
+    for row, item in enumerate(items):
+        try:
+            texts.append(spell(item))
+            rows.append(row)
+        except MoleculeError as error:
+            detail = f": {error.detail}" if error.detail else ""
+            rejects.append(Reject(row, item, "", error.reason + detail))
+    return texts, np.array(rows, dtype=np.int64), rejects
 
 
 def _gather(pieces: Sequence[Piece]) -> Encoding:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from molae.codecs.base import Piece, Reject, SequenceCodec
+from molae.codecs.base import Piece, Reject, SequenceCodec, spelt, spelt_each
 from molae.draws import choose
 
 
@@ -94,39 +95,48 @@ class CharacterCodec(SequenceCodec):
     Args:
         alphabet: The characters, in order; an end mark is added behind them.
         max_steps: Longest text, the end mark included.
+        spelling: How a text is spelt before it is encoded, see ``molae.codecs.base.spelt``:
+            ``aromatic`` for molecules, which are canonicalised then, or ``text``.
     """
 
-    def __init__(self, alphabet: str, max_steps: int = 121) -> None:
-        self.alphabet = alphabet
+    def __init__(self, alphabet: str, max_steps: int = 121, spelling: str = "text") -> None:
+        self.alphabet, self.spelling = alphabet, spelling
         self.constraint: CharacterConstraint = CharacterConstraint(len(alphabet) + 1, max_steps)
         self._code = {character: code for code, character in enumerate(alphabet)}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values for ``from_dict``."""
-        return {"kind": "characters", "alphabet": self.alphabet, "max_steps": self.max_steps}
+        return {
+            "kind": "characters",
+            "alphabet": self.alphabet,
+            "max_steps": self.max_steps,
+            "spelling": self.spelling,
+        }
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """The codec that ``to_dict`` described."""
-        return cls(str(saved["alphabet"]), int(saved["max_steps"]))
+        spelling = str(saved.get("spelling", "text"))
+        return cls(str(saved["alphabet"]), int(saved["max_steps"]), spelling)
 
     def chunk(self, items: Sequence[str], prepared: bool) -> Piece:
-        """Encode one chunk, see ``SequenceCodec.chunk``; characters need no preparation."""
+        """Encode one chunk, see ``SequenceCodec.chunk``."""
+        spelling = "text" if prepared else self.spelling
+        texts, places, rejects = spelt_each(items, partial(spelt, spelling=spelling))
         rows: list[int] = []
         codes: list[list[int]] = []
-        rejects: list[Reject] = []
-        for row, item in enumerate(items):
-            text = item.strip()
+        for row, text in zip(places.tolist(), texts, strict=True):
             unknown = next((c for c in text if c not in self._code), None)
             if unknown is not None:
                 why = f"unknown character: {unknown!r}"
-                rejects.append(Reject(row, item, unknown, why))
+                rejects.append(Reject(row, items[row], unknown, why))
             elif len(text) >= self.max_steps:
                 why = f"too long: {len(text)} characters, limit {self.max_steps - 1}"
-                rejects.append(Reject(row, item, "", why))
+                rejects.append(Reject(row, items[row], "", why))
             else:
                 rows.append(row)
                 codes.append([*(self._code[c] for c in text), len(self.alphabet)])
+        rejects.sort(key=lambda reject: reject.index)
         flat = np.array([c for code in codes for c in code], dtype=np.uint16)
         lengths = np.array([len(code) for code in codes], dtype=np.int64)
         return Piece(flat, lengths, np.array(rows, dtype=np.int64), rejects)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from molae.chem.molecules import MoleculeError, canonical, kekule
 from molae.chem.valence import disagreements
-from molae.codecs.base import Piece, Reject, SequenceCodec
+from molae.codecs.base import Piece, Reject, SequenceCodec, spelt, spelt_each
 from molae.grammar.cfg import Grammar
 from molae.grammar.derivation import DerivationError, Deriver, SpellingError, spell
 from molae.grammar.machine import GrammarConstraint
@@ -57,6 +56,7 @@ class GrammarCodec(SequenceCodec):
         attributes: bool = True,
     ) -> None:
         self.grammar = grammar
+        self.spelling = grammar.directives.get("spelling", "text")
         self.constraint: GrammarConstraint = GrammarConstraint(
             grammar, max_steps, stack=stack, budget=budget, attributes=attributes
         )
@@ -64,7 +64,7 @@ class GrammarCodec(SequenceCodec):
             _compare_valences()
         self._parser = deterministic_parser(grammar)
         spelled = [[s for s in rule.rhs if s < 0] for rule in grammar.rules]
-        self._spelling = ["".join(grammar.terminals[-1 - s] for s in row) for row in spelled]
+        self._written = ["".join(grammar.terminals[-1 - s] for s in row) for row in spelled]
         # Where every terminal leads its rule, the rules in order spell the text.
         self._leads = all(
             not rule.rhs or (rule.rhs[0] < 0 and all(s >= 0 for s in rule.rhs[1:]))
@@ -100,22 +100,14 @@ class GrammarCodec(SequenceCodec):
 
     def prepare(self, text: str) -> str:
         """The spelling that the grammar wants; raises ``MoleculeError``."""
-        spelling = self.grammar.directives.get("spelling", "text")
-        if spelling == "kekule":
-            return kekule(text)
-        if spelling == "aromatic":
-            found = canonical(text)
-            if found is None:
-                raise MoleculeError("not a molecule", text)
-            return found
-        return text.strip()
+        return spelt(text, self.spelling)
 
     def chunk(self, items: Sequence[str], prepared: bool) -> Piece:
         """Encode one chunk, see ``SequenceCodec.chunk``."""
         rejects: list[Reject] = []
         texts, rows = list(items), np.arange(len(items))
         if not prepared:
-            texts, rows, rejects = _prepare(items, self.prepare)
+            texts, rows, rejects = spelt_each(items, self.prepare)
         rules, failures = self._derive(texts)
         lengths = (rules >= 0).sum(1)
         long = lengths > self.max_steps
@@ -164,7 +156,7 @@ class GrammarCodec(SequenceCodec):
         width = int((rules[rows] >= 0).sum(1).max())
         stops = self.constraint.first_illegal(torch.from_numpy(rules[rows, :width])).numpy()
         for row, step in zip(rows[stops >= 0], stops[stops >= 0], strict=True):
-            token = self._spelling[rules[row, step]]
+            token = self._written[rules[row, step]]
             why = f"valence or ring bond: step {step + 1} writes {token!r}"
             if self._only_long(rules[row]):
                 length = int((rules[row] >= 0).sum())
@@ -186,10 +178,10 @@ class GrammarCodec(SequenceCodec):
         """Texts of derivations (n, T): exactly their terminals; None where it is not complete."""
         rows = x.cpu().tolist()
         if self._leads and self.constraint.stack:
-            spelling = self._spelling
+            written = self._written
             done = self._complete(x)
             return [
-                "".join([spelling[r] for r in row if r >= 0]) if whole else None
+                "".join([written[r] for r in row if r >= 0]) if whole else None
                 for row, whole in zip(rows, done, strict=True)
             ]
         return [self._spell([r for r in row if r >= 0]) for row in rows]
@@ -207,20 +199,3 @@ class GrammarCodec(SequenceCodec):
             return spell(self.grammar, rules)
         except SpellingError:
             return None
-
-
-def _prepare(
-    items: Sequence[str], prepare: Callable[[str], str]
-) -> tuple[list[str], NDArray[np.int64], list[Reject]]:
-    """Spell every item as the grammar wants it: texts, their places, and rejects."""
-    texts: list[str] = []
-    rows: list[int] = []
-    rejects: list[Reject] = []
-    for row, item in enumerate(items):
-        try:
-            texts.append(prepare(item))
-            rows.append(row)
-        except MoleculeError as error:
-            detail = f": {error.detail}" if error.detail else ""
-            rejects.append(Reject(row, item, "", error.reason + detail))
-    return texts, np.array(rows, dtype=np.int64), rejects

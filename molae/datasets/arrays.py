@@ -92,6 +92,26 @@ class SequenceData:
             weight=self.weight,
         )
 
+    def with_targets(self, y: NDArray[Any]) -> SequenceData:
+        """The same sequences with targets: a row of y for each of them, (m, ...).
+
+        Raises:
+            ValueError: There are more rows or fewer.
+        """
+        if len(y) != len(self):
+            raise ValueError(f"{len(y)} targets for {len(self)} sequences; expected one for each")
+        whole = np.zeros((len(self.offsets) - 1, *y.shape[1:]), dtype=y.dtype)
+        whole[self.rows] = y
+        return SequenceData(
+            self.rules,
+            self.offsets,
+            self.rows,
+            keys=self._keys,
+            y=whole,
+            context=self.context,
+            weight=self.weight,
+        )
+
     def flat(self, index: Sequence[int] | Rows) -> NDArray[np.uint16]:
         """Sequences one after the other, (sum of their lengths,) uint16."""
         index = np.asarray(index, dtype=np.int64)

@@ -6,16 +6,23 @@ from inspect import signature
 from typing import Any
 
 from molae.densities.base import LatentDensity, NotFittedError
-from molae.densities.mixture import GaussianMixture
+from molae.densities.flow import NormalizingFlow
+from molae.densities.kernel import KernelDensity
+from molae.densities.mixture import BayesianMixture, GaussianMixture
 from molae.densities.normal import Gaussian, StandardNormal
+from molae.densities.two_stage import TwoStage
 from molae.names import DENSITIES, pick
 
 __all__ = [
+    "BayesianMixture",
     "Gaussian",
     "GaussianMixture",
+    "KernelDensity",
     "LatentDensity",
+    "NormalizingFlow",
     "NotFittedError",
     "StandardNormal",
+    "TwoStage",
     "density",
 ]
 
@@ -23,6 +30,10 @@ _CLASSES: dict[str, type[LatentDensity]] = {
     "prior": StandardNormal,
     "gaussian": Gaussian,
     "gmm": GaussianMixture,
+    "bayesian": BayesianMixture,
+    "kde": KernelDensity,
+    "flow": NormalizingFlow,
+    "two_stage": TwoStage,
 }
 
 

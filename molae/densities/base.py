@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from inspect import signature
 from typing import Any, Self
 
@@ -15,6 +16,9 @@ from molae.draws import uniforms
 #: the sequence decoded from it, which share seed and index, never share a random number.
 _FIRST_STEP = 1 << 20
 
+#: ``progress(share of a fit that is done, from 0 to 1)``
+Progress = Callable[[float], None]
+
 
 class NotFittedError(ValueError):
     """A density was used before it was fitted or loaded."""
@@ -23,15 +27,21 @@ class NotFittedError(ValueError):
 class LatentDensity(nn.Module, ABC):
     """A distribution over codes z (D,).
 
-    Everything that was fitted lives in buffers: ``state_dict()`` is all there is to save, and a
-    new object made from ``settings()`` takes it back with ``load_state_dict``, whatever its
-    shapes. Fitted buffers are float64 (in float32 the log-densities of a mixture are off by up
-    to 0.04); answers come in the type and on the device of z, so a density may stay on the CPU.
+    Everything that was fitted lives in buffers, or in the weights of a network that take no
+    gradients any more: ``state_dict()`` is all there is to save, and a new object made from
+    ``settings()`` takes it back with ``load_state_dict``, whatever its shapes. What was fitted is
+    float64 (in float32 the log-densities of a mixture are off by up to 0.04); answers come in
+    the type and on the device of z, so a density may stay on the CPU.
     """
 
     @abstractmethod
-    def fit(self, z: Tensor) -> Self:
-        """Fit to codes z (N, D), forgetting any fit before; returns itself."""
+    def fit(self, z: Tensor, progress: Progress | None = None) -> Self:
+        """Fit to codes z (N, D), forgetting any fit before; returns itself.
+
+        Args:
+            z: The codes.
+            progress: Told now and then how far a fit is that takes long.
+        """
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
@@ -39,10 +49,11 @@ class LatentDensity(nn.Module, ABC):
 
     @abstractmethod
     def from_uniforms(self, u: Tensor) -> Tensor:
-        """Turn independent uniforms u (n, D + 1), float64 in (0, 1), into draws (n, D) float64.
+        """Turn independent uniforms u (n, width), float64 in (0, 1), into draws (n, D) float64.
 
         Row i of the answer depends on row i of ``u`` only, to the last bit, whatever n is: only
-        elementwise operations, since a matrix product may round differently for another n.
+        elementwise operations, or products of one fixed shape, since a matrix product may round
+        differently for another n.
         """
 
     @property
@@ -53,6 +64,15 @@ class LatentDensity(nn.Module, ABC):
         Raises:
             NotFittedError: It is not known yet.
         """
+
+    @property
+    def width(self) -> int:
+        """Uniforms that a draw takes."""
+        return self.size + 1
+
+    def described(self) -> str:
+        """What was fitted, in a few words; "" where there is nothing to say."""
+        return ""
 
     def expected_log_prob(self, mean: Tensor, scale: Tensor) -> Tensor | None:
         """E log p(z) for z ~ N(mean, diag(scale^2)), (..., D) -> (...); None: no closed form."""
@@ -67,7 +87,7 @@ class LatentDensity(nn.Module, ABC):
             generator: Source of randomness; torch's global one if None.
         """
         device = "cpu" if generator is None else generator.device
-        u = torch.rand(n, self.size + 1, generator=generator, dtype=torch.float64, device=device)
+        u = torch.rand(n, self.width, generator=generator, dtype=torch.float64, device=device)
         return self.from_uniforms(_inside(u, 54).to(self._device())).float()
 
     @torch.no_grad()
@@ -82,7 +102,7 @@ class LatentDensity(nn.Module, ABC):
             (n, D) float32.
         """
         index = index.to(self._device())
-        width = self.size + 1
+        width = self.width
         steps = torch.arange(_FIRST_STEP, _FIRST_STEP + width, device=index.device)
         u = uniforms(seed, index.repeat_interleave(width), steps.repeat(len(index)))
         return self.from_uniforms(_inside(u.double().view(len(index), width), 25)).float()

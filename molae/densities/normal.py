@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from molae.densities.base import LatentDensity, codes, not_fitted
+from molae.densities.base import LatentDensity, Progress, codes, not_fitted
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
@@ -39,7 +39,7 @@ class StandardNormal(LatentDensity):
             raise not_fitted("prior")
         return len(self.origin)
 
-    def fit(self, z: Tensor) -> Self:
+    def fit(self, z: Tensor, progress: Progress | None = None) -> Self:
         """Learn D from z (N, D), nothing else."""
         if z.ndim != 2 or z.shape[1] == 0:
             raise ValueError(f"prior is fitted to codes of shape (N, D), got {tuple(z.shape)}")
@@ -87,26 +87,15 @@ class Gaussian(LatentDensity):
             raise not_fitted("gaussian")
         return len(self.mean)
 
-    def fit(self, z: Tensor) -> Self:
+    def fit(self, z: Tensor, progress: Progress | None = None) -> Self:
         """Mean and covariance (divided by N) of codes z (N, D).
 
         Raises:
             ValueError: Fewer than 2 codes, all the same, or not finite.
         """
         device = self.mean.device
-        z = codes(z, "gaussian")
-        rows, size = z.shape
-        if rows <= size:
-            warnings.warn(
-                f"{rows} codes do not determine a covariance in {size} dimensions (at least "
-                f"{size + 1} are needed): others get {self.jitter} times the mean variance",
-                stacklevel=2,
-            )
-        mean = z.mean(0)
-        covariance = (z - mean).T @ (z - mean) / rows
-        covariance.diagonal().add_(self.jitter * covariance.diagonal().mean())
-        self.mean = mean.to(device)
-        self.scale_tril = torch.linalg.cholesky(covariance).contiguous().to(device)
+        mean, scale_tril = moments(codes(z, "gaussian"), self.jitter)
+        self.mean, self.scale_tril = mean.to(device), scale_tril.to(device)
         return self
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -127,6 +116,25 @@ class Gaussian(LatentDensity):
         """Uniforms (n, D + 1) -> draws (n, D); the first column is not used."""
         which = torch.zeros(len(u), dtype=torch.int64, device=u.device)
         return affine(u, which, self.mean.unsqueeze(0), self.scale_tril.unsqueeze(0))
+
+
+def moments(z: Tensor, jitter: float) -> tuple[Tensor, Tensor]:
+    """Mean (D,) of codes z (N, D), and lower triangular L (D, D) with L L^T their covariance.
+
+    The covariance is divided by N, and has ``jitter`` times the mean variance of a dimension added
+    to its diagonal. Warns, as of the caller's caller, where there are too few codes.
+    """
+    rows, size = z.shape
+    if rows <= size:
+        warnings.warn(
+            f"{rows} codes do not determine a covariance in {size} dimensions (at least "
+            f"{size + 1} are needed): others get {jitter} times the mean variance",
+            stacklevel=3,
+        )
+    mean = z.mean(0)
+    covariance = (z - mean).T @ (z - mean) / rows
+    covariance.diagonal().add_(jitter * covariance.diagonal().mean())
+    return mean, torch.linalg.cholesky(covariance).contiguous()
 
 
 def normal_log_prob(z: Tensor, mean: Tensor, scale_tril: Tensor) -> Tensor:

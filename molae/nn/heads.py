@@ -1,4 +1,4 @@
-"""Heads: features h (B, H) -> a posterior over codes, q(z|x).
+"""Heads: features h (B, H) -> a posterior over codes, q(z|x); and codes z -> properties.
 
 A head is small and decides how exact codes are, so it computes in float32 even under autocast.
 """
@@ -76,8 +76,28 @@ class ConstantNormalHead(nn.Module):
         return NormalPosterior(_exact(self.mean, h), self.scale)
 
 
+class PropertyHead(nn.Module):
+    """Properties of what a code stands for, standardised: a network with one hidden layer.
+
+    Args:
+        latent: D, the width of the code.
+        count: P, the number of properties.
+        hidden: Width of the hidden layer. It is smooth, for those who go up its gradient.
+    """
+
+    def __init__(self, latent: int, count: int, *, hidden: int = 128) -> None:
+        super().__init__()
+        self.latent, self.count = latent, count
+        self.hidden = nn.Linear(latent, hidden)
+        self.out = nn.Linear(hidden, count)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Codes (..., D) -> properties (..., P), each in its own standard deviations."""
+        return _exact(self.out, torch.nn.functional.silu(_exact(self.hidden, z)))
+
+
 def _exact(layer: nn.Linear, h: Tensor) -> Tensor:
-    """The layer in its own precision, whatever autocast says: (B, H) -> (B, D)."""
+    """The layer in its own precision, whatever autocast says: (..., H) -> (..., D)."""
     with torch.autocast(h.device.type, enabled=False):
         out: Tensor = layer(h.to(layer.weight.dtype))
     return out

@@ -8,6 +8,8 @@ from typing import Any
 from molae.names import OBJECTIVES, pick
 from molae.objectives.base import Model, Objective, distortion
 from molae.objectives.elbo import VAE
+from molae.objectives.mmd import WAE
+from molae.objectives.properties import WithProperties
 from molae.objectives.rae import AE, RAE
 from molae.objectives.schedules import Constant, Cyclical, Linear, schedule
 
@@ -15,17 +17,25 @@ __all__ = [
     "AE",
     "RAE",
     "VAE",
+    "WAE",
     "Constant",
     "Cyclical",
     "Linear",
     "Model",
     "Objective",
+    "WithProperties",
     "distortion",
     "objective",
     "schedule",
 ]
 
-_CLASSES: dict[str, type[Objective]] = {"vae": VAE, "rae": RAE, "ae": AE}
+_CLASSES: dict[str, type[Objective]] = {
+    "vae": VAE,
+    "cvvae": VAE,  # with a head of its own, see molae.runs.build
+    "wae": WAE,
+    "rae": RAE,
+    "ae": AE,
+}
 
 
 def objective(name: str, **settings: Any) -> Objective:

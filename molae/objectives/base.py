@@ -29,6 +29,9 @@ class Model(Protocol):
     def likelihood(self, z: Tensor, context: Tensor | None = None) -> Likelihood:
         """p(x|z) for codes (*S, B, D)."""
 
+    def predict(self, z: Tensor) -> Tensor:
+        """Standardised properties of codes (*S, B, D), (*S, B, P), where the model has them."""
+
     def parameters(self) -> Iterator[nn.Parameter]:
         """All weights, the prior's included."""
 
@@ -40,7 +43,14 @@ class Objective(nn.Module, ABC):
     sequence or the image, and the mean is taken over examples, once, by ``Terms.loss``. So
     weights do not change meaning with batch size, and do not have the meaning they have in code
     that averages over pixels or positions.
+
+    Attributes:
+        mixed_batches: Whether each batch must be a fair sample of the data, since the codes of a
+            batch are compared with those of the prior. Then sequences of like length are not put
+            together, which costs some padding.
     """
+
+    mixed_batches: bool = False
 
     @abstractmethod
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:

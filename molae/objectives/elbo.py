@@ -16,12 +16,18 @@ class VAE(Objective):
 
     The distortion is -log p(x|z) summed over the event, the rate KL(q(z|x) || p(z)) summed over
     D. With beta = 1 it is minus the bound of Kingma and Welling (2014); other values as Higgins
-    et al. (2017). With the head ``constant`` it is the constant-variance VAE.
+    et al. (2017). With the head ``constant`` it is the constant-variance VAE (``cvvae``; GCVVAE
+    on a grammar: Ghosh et al., ICLR 2020), whose rate is 0.5 ||mean||^2 and a constant.
 
-    The Grammar VAE's code minimises ``max_length`` times a binary cross-entropy that Keras
-    averages over all T x V entries (so: summed over T, averaged over V, and binary, not
-    categorical), plus the KL **averaged** over D, and draws codes with noise of standard
-    deviation 0.01. No beta is the same; beta = V / D comes nearest (76 / 56 there).
+    The Grammar VAE's code (Kusner et al., ICML 2017) minimises, for T positions and V rules,
+    T mean_TV(BCE) + mean_D(KL), and decodes mean + 0.01 scale e with e ~ N(0, I): the draw is
+    multiplied by ``epsilon_std`` = 0.01, while the KL is that of the whole scale. Here that is
+    ``noise_scale`` = 0.01. As for weights: T mean_TV(BCE) is a binary cross-entropy summed over
+    T and averaged over V, so V times their loss is a sum of nats with beta = V / D on our summed
+    rate (76 / 56 = 1.36 on ZINC). Their cross-entropy is binary: besides -log p of the rule it
+    counts -log(1 - p) of all others, which is little at first and as much again once the model
+    is nearly right; from there beta = V / (2 D) weighs the same. And they count the padding up
+    to T = 277 as a rule to be predicted, which here has no cost.
 
     The RAE authors' weight w on images, where squared errors are summed over pixels and averaged
     over C channels, is beta = w under a normal likelihood of variance C / 2, up to a constant.
@@ -29,15 +35,22 @@ class VAE(Objective):
     Args:
         beta: A number, a schedule (``molae.objectives.schedules``), or a schedule as a table,
             such as ``{"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 5000}``.
+        noise_scale: What the noise of the draw is multiplied with before it is decoded; the rate
+            does not know of it. Other than 1, the loss is no bound.
 
     Parts: ``distortion`` (B,) and ``beta_rate`` (B,), beta times the rate; ``penalty`` (B,),
     what the head wants lowered itself. Logged: ``rate`` and ``bound`` = -(distortion + rate),
     each (B,), and ``beta``.
     """
 
-    def __init__(self, beta: float | Mapping[str, Any] | Schedule = 1.0) -> None:
+    def __init__(
+        self, beta: float | Mapping[str, Any] | Schedule = 1.0, noise_scale: float = 1.0
+    ) -> None:
         super().__init__()
+        if noise_scale < 0:
+            raise ValueError(f"noise_scale must not be below 0, got {noise_scale}")
         self.beta = schedule(beta)
+        self.noise_scale = noise_scale
 
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:
         """Parts of the negative bound.
@@ -48,7 +61,10 @@ class VAE(Objective):
         posterior = model.posterior(batch.x, batch.context)
         z = posterior.rsample()
         cost = rate(posterior, model.prior, z)
-        missed = distortion(model, batch, z)
+        center = posterior.center
+        # As it was drawn where nothing is scaled: the sum would round it.
+        decoded = z if self.noise_scale == 1.0 else center + self.noise_scale * (z - center)
+        missed = distortion(model, batch, decoded)
         beta = self.beta(step)
         parts = {"distortion": missed, "beta_rate": beta * cost, "penalty": posterior.penalty()}
         logged = {
@@ -60,4 +76,4 @@ class VAE(Objective):
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor, by name, fit for JSON."""
-        return {"beta": plain(self.beta)}
+        return {**super().settings(), "beta": plain(self.beta)}

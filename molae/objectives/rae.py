@@ -104,28 +104,28 @@ class RAE(Objective):
 class AE(Objective):
     """The distortion only, or with squared decoder weights (AE-L2 of Ghosh et al., ICLR 2020).
 
-    Minimised is the mean over examples of -log p(x|z), summed over the event, plus ``l2`` times
-    the sum of the decoder's squared weights, without biases and normalisations. Published
+    Minimised is the mean over examples of -log p(x|z), summed over the event, plus ``weight``
+    times the sum of the decoder's squared weights, without biases and normalisations. Published
     weights of code that averages over N values are N times smaller, see ``RAE``.
 
     Args:
-        l2: Weight of the squared decoder weights.
+        weight: Of the squared decoder weights; 0 leaves them alone.
 
-    Parts: ``distortion`` (B,), ``penalty`` (B,) of the head, and ``regularizer`` () if ``l2`` is
-    not 0. Logged: ``code_norm`` = ||z|| (B,).
+    Parts: ``distortion`` (B,), ``penalty`` (B,) of the head, and ``regularizer`` () if ``weight``
+    is not 0. Logged: ``code_norm`` = ||z|| (B,).
     """
 
-    def __init__(self, l2: float = 0.0) -> None:
+    def __init__(self, weight: float = 0.0) -> None:
         super().__init__()
-        if l2 < 0:
-            raise ValueError(f"l2 must not be below 0, got {l2}")
-        self.l2 = l2
+        if weight < 0:
+            raise ValueError(f"weight must not be below 0, got {weight}")
+        self.weight = weight
 
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:
         """Parts of the loss; ``step`` is not used."""
         posterior = model.posterior(batch.x, batch.context)
         code = posterior.center
         parts = {"distortion": distortion(model, batch, code), "penalty": posterior.penalty()}
-        if self.l2:
-            parts["regularizer"] = self.l2 * squared_weights(model.decoder)
+        if self.weight:
+            parts["regularizer"] = self.weight * squared_weights(model.decoder)
         return Terms(parts, {"code_norm": code.detach().norm(dim=-1)})

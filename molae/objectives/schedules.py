@@ -82,6 +82,9 @@ class Cyclical:
         return self.low + (self.high - self.low) * min(done, 1.0)
 
 
+#: A step after the last of any training.
+_LATE = 1 << 62
+
 _KINDS: dict[str, type[Constant | Linear | Cyclical]] = {
     "constant": Constant,
     "linear": Linear,
@@ -109,6 +112,15 @@ def schedule(value: float | Mapping[str, Any] | Schedule) -> Schedule:
     if callable(value):
         return value
     raise TypeError(f"a schedule is a number, a table or a function of the step, got {value!r}")
+
+
+def settled(value: float | Mapping[str, Any] | Schedule) -> float:
+    """The number that a schedule ends at, once all its ramps are over.
+
+    Raises:
+        ValueError: Unknown kind or argument, with the closest ones.
+    """
+    return schedule(value)(_LATE)
 
 
 def plain(value: Schedule) -> float | dict[str, Any]:

@@ -11,14 +11,14 @@ from molae.codecs import CharacterCodec, GrammarCodec
 from molae.densities import LatentDensity, density
 from molae.models import Autoencoder
 from molae.names import pick
-from molae.nn.heads import ConstantNormalHead, DeltaHead, NormalHead
+from molae.nn.heads import ConstantNormalHead, DeltaHead, NormalHead, PropertyHead
 from molae.nn.sequence import (
     AutoregressiveDecoder,
     ConvolutionalEncoder,
     FeedForwardDecoder,
     RecurrentEncoder,
 )
-from molae.objectives import objective
+from molae.objectives import Objective, WithProperties, objective
 from molae.runs.run import Run
 
 AnyCodec = GrammarCodec | CharacterCodec
@@ -40,7 +40,13 @@ DECODERS: dict[str, type[nn.Module]] = {
     "feedforward": FeedForwardDecoder,
 }
 #: The head that an objective is used with unless another is named.
-USUAL_HEAD = {"vae": "normal", "rae": "delta", "ae": "delta"}
+USUAL_HEAD = {
+    "vae": "normal",
+    "cvvae": "constant",
+    "wae": "delta",
+    "rae": "delta",
+    "ae": "delta",
+}
 
 
 def build(config: dict[str, Any], codec: AnyCodec) -> Run:
@@ -49,7 +55,9 @@ def build(config: dict[str, Any], codec: AnyCodec) -> Run:
     Args:
         config: ``model`` holds ``latent_dim`` and, for ``encoder``, ``head`` and ``decoder``, a
             table with ``name`` and the settings of that class; ``objective`` is such a table too,
-            and ``densities`` maps names to settings. Everything else is kept as it is.
+            and ``densities`` maps names to settings. ``properties``, where it is there, holds the
+            ``names`` of properties that are learnt too, their ``weight`` and the width of the
+            head's ``hidden`` layer. Everything else is kept as it is.
         codec: What the model reads and writes.
 
     Raises:
@@ -57,8 +65,11 @@ def build(config: dict[str, Any], codec: AnyCodec) -> Run:
     """
     settings, wanted = config["model"], config["objective"]
     _check_pair(wanted["name"], settings["head"]["name"])
-    goal = objective(**wanted)
-    model = _model(settings, codec)
+    properties = config.get("properties")
+    goal: Objective = objective(**wanted)
+    if properties is not None:
+        goal = WithProperties(goal, float(properties["weight"]))
+    model = _model(settings, codec, properties)
     goal.prepare(model)
     densities: dict[str, LatentDensity] = {
         name: density(name, **options) for name, options in config.get("densities", {}).items()
@@ -66,16 +77,23 @@ def build(config: dict[str, Any], codec: AnyCodec) -> Run:
     return Run(codec, model.eval(), goal, config, densities=densities)
 
 
-def _model(settings: dict[str, Any], codec: AnyCodec) -> Autoencoder:
+def _model(
+    settings: dict[str, Any], codec: AnyCodec, properties: dict[str, Any] | None
+) -> Autoencoder:
     size, latent = codec.size, int(settings["latent_dim"])
     given = {"size": size, "max_steps": codec.max_steps, "constraint": codec.constraint}
     given["latent"] = latent
     encoder = _make(ENCODERS, "encoder", settings["encoder"], given)
     # The decoder before the head, as a reader of the seed would expect of neither: any order will
-    # do, but it must stay, or the same seed gives other weights.
+    # do, but it must stay, or the same seed gives other weights. Properties come last, so that
+    # the rest begins the same with them and without.
     decoder = _make(DECODERS, "decoder", settings["decoder"], given)
     head = _make(HEADS, "head", settings["head"], given | {"hidden": encoder.width})
-    return Autoencoder(encoder, head, decoder, density("prior", dim=latent))
+    predictor = None
+    if properties is not None:
+        count, hidden = len(properties["names"]), int(properties["hidden"])
+        predictor = PropertyHead(latent, count, hidden=hidden)
+    return Autoencoder(encoder, head, decoder, density("prior", dim=latent), predictor)
 
 
 def _make(
@@ -96,6 +114,11 @@ def _check_pair(goal: str, head: str) -> None:
     Raises:
         ValueError: With what to use instead.
     """
+    if goal == "cvvae" and head != "constant":
+        raise ValueError(
+            f"the objective 'cvvae' is 'vae' with the head 'constant', and got {head!r}: "
+            "leave the head out, or use the objective 'vae'"
+        )
     if goal == "vae" and head == "delta":
         raise ValueError(
             "the objective 'vae' needs a head with a density, and 'delta' is a point: use the "

@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import re
+from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from molae.training.checkpoint import replace_file
+from molae.datasets.files import explained, replacing
+from molae.training.checkpoint import flush_folder, replace_file, unwritten
 
 if TYPE_CHECKING:
     from molae.runs.run import Run
@@ -132,6 +135,52 @@ def finish(run: Run, folder: Path) -> None:
     _put_json(folder / CARD, run.card)
 
 
+def put_density(
+    folder: Path,
+    name: str,
+    settings: dict[str, Any],
+    tensors: dict[str, Tensor],
+    facts: dict[str, Any],
+) -> None:
+    """Put one fitted density into a finished run, in the place of one of that name.
+
+    Its tensors, the settings and the card are written under temporary names first, so that
+    nothing but three renames lies between the old run and the new one. The weights and whatever
+    else is there stay as they are.
+
+    Args:
+        folder: Of the run.
+        name: Of the density.
+        settings: Arguments of its constructor.
+        tensors: What was fitted.
+        facts: Put under ``densities`` in the card's metrics.
+
+    Raises:
+        RunError: The run is unfinished or damaged.
+        DataError: The disc is full, or the folder cannot be written; the run is as it was.
+    """
+    card, config = read_card(folder), _get_json(folder / CONFIG)
+    config["densities"] = config.get("densities", {}) | {name: settings}
+    card["metrics"] = card.get("metrics", {}) | {"densities": facts}
+    fitted = f"densities/{name}.safetensors"
+    with explained(folder):
+        (folder / "densities").mkdir(exist_ok=True)
+    with ExitStack() as stack:  # renames in the reverse order, the card last
+        files = (CARD, CONFIG, fitted)
+        parts = {file: stack.enter_context(replacing(folder / file)) for file in files}
+        try:
+            save_file(_copies(tensors), parts[fitted])
+        except SafetensorError as error:
+            raise unwritten(error, folder / fitted) from error
+        parts[CONFIG].write_text(_json(config), encoding="utf-8")
+        card["digests"] |= {file: digest(parts[file]) for file in (CONFIG, fitted)}
+        parts[CARD].write_text(_json(card), encoding="utf-8")
+        for part in parts.values():
+            with part.open("rb+") as stream:
+                os.fsync(stream.fileno())
+    flush_folder(folder)
+
+
 def _parts(run: Run) -> list[str]:
     """Files that the card vouches for."""
     grammar = [GRAMMAR] if "grammar" in run.codec.to_dict() else []
@@ -232,13 +281,20 @@ def _put(path: Path, text: str) -> None:
 
 
 def _put_json(path: Path, values: dict[str, Any]) -> None:
-    _put(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+    _put(path, _json(values))
+
+
+def _json(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
 
 def _put_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    # A clone for each: safetensors refuses tensors that share memory.
-    copies = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    replace_file(path, lambda part: save_file(copies, part))
+    replace_file(path, lambda part: save_file(_copies(tensors), part))
+
+
+def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A clone of each: safetensors refuses tensors that share memory."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
 
 
 def _get_json(path: Path) -> dict[str, Any]:

@@ -165,10 +165,13 @@ class Run:
 
     @property
     def molecules(self) -> bool:
-        """Whether the texts are SMILES; else they are some other language of a grammar."""
-        if isinstance(self.codec, GrammarCodec):
-            return self.codec.grammar.directives.get("spelling", "text") != "text"
-        return True
+        """Whether the texts are SMILES; else they are some other language."""
+        return self.codec.spelling != "text"
+
+    @property
+    def properties(self) -> list[str]:
+        """Names of the properties that are predicted from codes; none for most runs."""
+        return list(self.config.get("properties", {}).get("names", []))
 
     def to(self, device: torch.device | str) -> Run:
         """The run itself, its model moved to a device; densities stay on the CPU."""
@@ -244,9 +247,7 @@ class Run:
             ValueError: z is not (n, D), or the temperature is below 0.
         """
         seed, warmth = _drawn(seed, temperature)
-        z = torch.as_tensor(z)
-        if z.ndim != 2 or z.shape[1] != self.size:
-            raise ValueError(f"codes have shape {tuple(z.shape)}; expected (n, {self.size})")
+        z = self._checked(z)
         index = torch.arange(len(z)) if index is None else index
         texts: list[str | None] = []
         self.model.eval()
@@ -299,6 +300,40 @@ class Run:
         if temperature is None:
             return self.decode(z, canonical=canonical)
         return self.decode(z, seed=seed, temperature=temperature, index=index, canonical=canonical)
+
+    @torch.no_grad()
+    def predict(self, z: Tensor) -> Tensor:
+        """The properties that were learnt with the codes, of codes that need no molecule.
+
+        Args:
+            z: Codes, (n, D).
+
+        Returns:
+            (n, P) float32 on the CPU, in the units of the properties, in the order of
+            ``properties``.
+
+        Raises:
+            ValueError: The run predicts none, or z is not (n, D).
+        """
+        if not self.properties:
+            raise ValueError(
+                "this run predicts no properties; molae train --property makes one that does"
+            )
+        z = self._checked(z)
+        self.model.eval()
+        table = self.config["properties"]
+        mean, std = (torch.tensor(table[name], dtype=torch.float64) for name in ("mean", "std"))
+        parts = [
+            self.model.predict(part.to(self.device, torch.float32)).cpu()
+            for part in torch.split(z, _DECODED)
+        ]
+        return (torch.cat(parts) * std + mean).float()
+
+    def _checked(self, z: Tensor) -> Tensor:
+        z = torch.as_tensor(z)
+        if z.ndim != 2 or z.shape[1] != self.size:
+            raise ValueError(f"codes have shape {tuple(z.shape)}; expected (n, {self.size})")
+        return z
 
     def log_density(self, z: Tensor, density: str | None = None) -> Tensor:
         """How plausible codes are: z (..., D) -> (...) in nats.

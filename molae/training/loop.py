@@ -8,7 +8,9 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from molae.training.devices import Hardware
@@ -301,11 +303,17 @@ class Loop:
         self._train(False)
         # The same draws each time.
         with hardware.own_random_numbers(self.state.seed + 1_000_003 * hardware.rank):
-            for index in in_order(len(data), data.lengths, self.state.batch_size):
+            for index in in_order(len(data), self._order(data), self.state.batch_size):
                 batch, weight = self._slice(data, index)
                 meter.add(self._values(batch), weight)
         self._train(True)
         return meter.means(hardware.sum)
+
+    def _order(self, data: Data) -> NDArray[np.integer] | None:
+        """What validation goes by: lengths, or chance where batches are to be fair samples."""
+        if self.buckets.lengths is not None or data.lengths is None:
+            return data.lengths
+        return np.random.default_rng(self.state.seed).permutation(len(data))
 
     def _values(self, batch: Batch) -> dict[str, Tensor]:
         """Means of the parts over a batch, each (); RAE-GP asks for its gradient by itself."""

@@ -46,6 +46,7 @@ def fit(
     tensorboard: bool = False,
     progress: bool = True,
     unit: str = "examples",
+    by_length: bool = True,
 ) -> TrainingResult:
     """Train ``model`` with ``objective`` on ``data``, in place.
 
@@ -82,6 +83,8 @@ def fit(
         tensorboard: Write curves for TensorBoard too.
         progress: Show progress on standard error.
         unit: What to call an example there.
+        by_length: Put sequences of like length together, which saves padding. An objective that
+            takes a batch for a sample of the data (``Objective.mixed_batches``) must not have it.
 
     Raises:
         ValueError: An argument makes no sense, the device is not there, or the folder holds a
@@ -98,7 +101,7 @@ def fit(
     if patience is not None and validation is None:
         raise ValueError(f"patience={patience} needs validation data")
     _check_folder(folder, resume)
-    buckets = Buckets(len(data), data.lengths, batch_size, seed)
+    buckets = Buckets(len(data), data.lengths if by_length else None, batch_size, seed)
     if epochs is not None:
         steps = math.ceil(epochs * buckets.steps)
     hardware = Hardware(device, precision)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,37 +15,69 @@ from numpy.typing import NDArray
 
 from molae import __version__
 from molae.datasets.arrays import SequenceData
-from molae.densities import density
+from molae.datasets.splits import split_by_key
+from molae.densities import LatentDensity, density
+from molae.densities.base import Progress
 from molae.runs.run import Run
 from molae.training import TrainingResult
 from molae.workflows.data import Say, TrainingData
 
 #: Codes that densities are fitted to, and held-out molecules that reconstruction is measured on.
 FITTED, MEASURED = 50_000, 1_000
+#: Share of the texts whose codes no density is fitted to, and how many of those it is judged by.
+HELD_OUT, JUDGED = 0.1, 5_000
+#: Of the hash that holds them out. No seed that a user gives, or they could be the same texts that
+#: a training holds out, and none would be left.
+_HELD_OUT_SEED = -1
+
+Rows = NDArray[np.int64]
 
 
-def _codes(run: Run, data: SequenceData, rows: Sequence[int] | NDArray[np.int64]) -> torch.Tensor:
+def encoded(
+    run: Run,
+    data: SequenceData,
+    rows: Sequence[int] | Rows,
+    progress: Progress | None = None,
+) -> torch.Tensor:
     """Codes of some rows, (n, D), with no more than some of them in memory as sequences."""
-    pieces = [
-        run.codes(torch.from_numpy(data.array(np.asarray(rows)[first : first + 8192])))
-        for first in range(0, len(rows), 8192)
-    ]
-    return torch.cat(pieces)
+    pieces = []
+    for first in range(0, len(rows), 8192):
+        piece = np.asarray(rows)[first : first + 8192]
+        pieces.append(run.codes(torch.from_numpy(data.array(piece))))
+        if progress is not None:
+            progress((first + len(piece)) / len(rows))
+    return torch.cat(pieces) if pieces else torch.zeros(0, run.size)
 
 
-def _some(data: SequenceData, most: int, seed: int) -> NDArray[np.int64]:
-    """At most so many rows, chosen at random."""
+def some(rows: int | Rows, most: int, seed: int) -> Rows:
+    """At most so many rows, out of a list or out of all below a number, chosen at random."""
     rng = np.random.default_rng(seed)
-    return np.sort(rng.permutation(len(data))[:most])
+    return np.sort(rng.permutation(rows)[:most])
+
+
+def density_rows(data: SequenceData) -> tuple[Rows, Rows]:
+    """Rows that densities are fitted to, and rows that they are judged by, a tenth.
+
+    A hash of each text decides, so that the same text is held out in every data set, for every
+    density and in every fit. With next to no data all are for fitting.
+    """
+    if data.keys is None:
+        raise ValueError("the data has no keys to split it by")
+    shares = {"fitted": 1.0 - HELD_OUT, "held": HELD_OUT}
+    parts = split_by_key(data.keys, shares, _HELD_OUT_SEED)
+    if len(parts["fitted"]) < 2:
+        return np.arange(len(data)), np.arange(0)
+    return parts["fitted"], parts["held"]
 
 
 def fit_densities(run: Run, data: SequenceData, seed: int, say: Say) -> None:
     """Fit what codes will be drawn from, each by itself; says which cannot be fitted, and why.
 
-    Such a density is left out of the run; the prior is always there.
+    Such a density is left out of the run; the prior is always there. A tenth of the texts is not
+    fitted to, see ``density_rows``.
     """
     say("fitting densities to the codes")
-    z = _codes(run, data, _some(data, FITTED, seed))
+    z = encoded(run, data, some(density_rows(data)[0], FITTED, seed))
     wanted, run.densities = run.config["densities"], {}
     for name, settings in wanted.items():
         try:
@@ -54,18 +87,39 @@ def fit_densities(run: Run, data: SequenceData, seed: int, say: Say) -> None:
     run.config["densities"] = {name: wanted[name] for name in run.densities}
 
 
+def judged(densities: Mapping[str, LatentDensity], z: torch.Tensor) -> dict[str, Any]:
+    """How likely codes (n, D) are that nothing was fitted to, as it stands in a card.
+
+    ``nats`` is the mean log-density of a code for each density, None where it is not finite or
+    there is no code. Codes of other runs have other units: only numbers of one run compare.
+    """
+    nats: dict[str, float | None] = {}
+    for name, each in densities.items():
+        value = float(each.log_prob(z).double().mean()) if len(z) else math.nan
+        nats[name] = value if math.isfinite(value) else None
+    return {"held_out": len(z), "nats": nats}
+
+
 def measure(run: Run, learnt: SequenceData, held: SequenceData) -> dict[str, Any]:
-    """Exact reconstruction of at most ``MEASURED`` texts, on held-out data where there is any."""
+    """What is measured at the end of a training.
+
+    Exact reconstruction of at most ``MEASURED`` texts, on held-out data where there is any, and
+    how likely codes are under each density that it was not fitted to.
+    """
     data = held if len(held) else learnt
-    rows = _some(data, MEASURED, 0)
+    rows = some(len(data), MEASURED, 0)
+    apart = some(density_rows(learnt)[1], JUDGED, 0)
     x = torch.from_numpy(data.array(rows))
     wanted = run.spelling(run.codec.decode(x))
-    found = run.decode(_codes(run, data, rows))
+    found = run.decode(encoded(run, data, rows))
     exact = sum(a == b for a, b in zip(wanted, found, strict=True))
     return {
         "reconstruction": exact / len(rows),
         "measured_on": "validation" if len(held) else "training",
         "measured": len(rows),
+        "densities": judged(
+            {"prior": run.density("prior"), **run.densities}, encoded(run, learnt, apart)
+        ),
     }
 
 

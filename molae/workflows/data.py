@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from molae.codecs import MAX_STEPS, GrammarCodec, head_room, shipped_codec
+from molae.codecs import CharacterCodec, GrammarCodec
 from molae.datasets.arrays import SequenceData, join
 from molae.datasets.cache import Encoded, cached
 from molae.datasets.files import DataError
 from molae.datasets.readers import BadLine
 from molae.datasets.writers import RejectWriter
 from molae.grammar.cfg import Grammar
-from molae.grammar.parser import deterministic_parser
-from molae.grammar.restrict import restricted, tokens_in, tokens_of
 from molae.names import GRAMMARS, closest
 from molae.resources import grammar_names, grammar_text
+from molae.workflows import characters, rules
 from molae.workflows.reading import bar
+from molae.workflows.targets import computed
 
-#: Sequences turned into text and back at once.
-_CHUNK = 4096
+AnyCodec = GrammarCodec | CharacterCodec
 
 
 @dataclass
@@ -34,13 +32,14 @@ class TrainingData:
 
     Attributes:
         codec: Holds the rules that the data needs (and those of the run it starts from).
-        data: All sequences, with keys for splits.
+        data: All sequences, with keys for splits, and with properties as targets where any were
+            asked for, (n, P) float64, NaN where one is not known.
         sources: For each file its name, digest, counts and reasons of rejection.
         encoded: What lies in the cache, one a file.
-        long: Rows, counted through all files, whose derivations are too long for the codec.
+        long: Rows, counted through all files, that are too long for the codec.
     """
 
-    codec: GrammarCodec
+    codec: AnyCodec
     data: SequenceData
     sources: list[dict[str, Any]]
     encoded: list[Encoded]
@@ -60,8 +59,7 @@ class TrainingData:
                     out.write(part.source, bad)
                 rows = self.long - first
                 for row in rows[(rows >= 0) & (rows < len(part.data))]:
-                    steps = self.codec.max_steps
-                    reason = f"too long: more than {steps} rules"
+                    reason = f"too long: more than {_limit(self.codec)}"
                     out.write(part.source, BadLine(int(part.lines[row]), "", reason))
                 first += len(part.data)
 
@@ -88,49 +86,53 @@ def named_grammar(name: str | Path) -> Grammar:
 def load_data(
     files: Sequence[str | Path],
     *,
-    grammar: str | Path = "smiles",
-    base: GrammarCodec | None = None,
-    codec: GrammarCodec | None = None,
+    grammar: str | Path | None = "smiles",
+    base: AnyCodec | None = None,
+    codec: AnyCodec | None = None,
     max_steps: int | None = None,
     column: str | None = None,
+    properties: Sequence[str] = (),
     workers: int = 1,
     cache: Path | None = None,
     progress: bool = False,
 ) -> TrainingData:
     """Read, canonicalise and encode files, with a cache beside each.
 
-    With the grammar ``smiles`` files are encoded once by the general table, whatever they are
-    used for; then the table is restricted to what they need and bracket atoms become one rule
-    each, which takes seconds.
+    With the grammar ``smiles``, and with characters, files are encoded once by the general table,
+    whatever they are used for; then the table is restricted to what they need (and bracket atoms
+    become one rule each), which takes seconds.
 
     Args:
         files: Molecule files, ``-`` for standard input.
-        grammar: A shipped name or a file.
+        grammar: A shipped name or a file; None for the characters of canonical SMILES.
         base: A codec to grow, of a run that training starts from.
         codec: Use this one as it is (a training that is resumed).
-        max_steps: Longest derivation; None takes the longest of the data and a quarter more.
+        max_steps: Longest derivation, or longest text and its end mark; None takes the longest of
+            the data and a quarter more.
         column: SMILES column of tables.
+        properties: Names out of ``molae.names.PROPERTIES``, to be computed for targets.
         workers: Processes.
         cache: Folder for the cache, instead of beside the files.
         progress: Show a bar.
 
     Raises:
         DataError: A file cannot be read, or nothing in it can be encoded.
-        ValueError: There is no such grammar.
+        ValueError: There is no such grammar, or properties are asked for of what is no molecule.
     """
     if not files:
         raise DataError("no files to train on; name at least one")
-    known = codec or base
-    restrict = _is_restricted(known) if known is not None else str(grammar) == "smiles"
-    general = _general(restrict, known, grammar)
-    whole = general.grammar.directives.get("spelling", "text") == "text"
+    general = _general(codec or base, grammar)
+    if properties and general.spelling == "text":
+        raise ValueError(
+            "properties are of molecules, and this grammar writes none; leave them out"
+        )
     with bar("reading", progress) as show:
         encoded = [
             cached(
                 general,
                 file,
                 column=column,
-                whole_lines=whole,
+                whole_lines=general.spelling == "text",
                 folder=cache,
                 workers=workers,
                 progress=show,
@@ -138,100 +140,56 @@ def load_data(
             for file in files
         ]
     data = join([part.data for part in encoded])
-    sources = [_facts(part) for part in encoded]
-    if restrict:
-        codec = codec or _restricted(general, data, base, max_steps)
-        data = _respell(general, data, codec)
-    else:
-        codec = codec or _fitted(general, data, base, max_steps)
+    codec, data = _recoded(general, data, base, codec, max_steps)
+    if properties:
+        with bar("properties", progress) as show:
+            tables = [computed(part, general, properties, workers, show) for part in encoded]
+        data = data.with_targets(np.concatenate(tables))
     long = np.flatnonzero(data.lengths > codec.max_steps)
     if len(long):
         data = data.subset(data.lengths <= codec.max_steps)
     if not len(data):
         names = ", ".join(map(str, files))
-        raise DataError(f"{names}: all derivations are longer than {max_steps} rules; allow more")
-    return TrainingData(codec, data, sources, encoded, long)
+        raise DataError(f"{names}: everything is longer than {_limit(codec)}; allow more")
+    return TrainingData(codec, data, [_facts(part) for part in encoded], encoded, long)
 
 
-def _is_restricted(codec: GrammarCodec) -> bool:
-    """Whether a codec's grammar was made by ``restricted`` from ``smiles``."""
-    return codec.grammar.text == restricted(tokens_in(codec.grammar)).text
+def _limit(codec: AnyCodec) -> str:
+    """How long a sequence may be, in words."""
+    if isinstance(codec, CharacterCodec):
+        return f"{codec.max_steps - 1} characters"
+    return f"{codec.max_steps} rules"
 
 
-def _general(restrict: bool, known: GrammarCodec | None, grammar: str | Path) -> GrammarCodec:
-    """The codec that files are encoded with first."""
-    if restrict:
-        return shipped_codec("smiles")
-    return GrammarCodec(known.grammar if known else named_grammar(grammar), MAX_STEPS)
+def _general(known: AnyCodec | None, grammar: str | Path | None) -> AnyCodec:
+    """The codec that files are encoded with first, of the kind of a known one if there is one."""
+    if isinstance(known, CharacterCodec):
+        return characters.whole(known.spelling)
+    if isinstance(known, GrammarCodec):
+        return rules.whole(known.grammar)
+    return characters.whole() if grammar is None else GrammarCodec(named_grammar(grammar))
 
 
-def _texts(general: GrammarCodec, data: SequenceData) -> Iterator[list[str]]:
-    """The texts behind sequences, some at a time, spelt as the grammar wants them."""
-    for first in range(0, len(data), _CHUNK):
-        rows = np.arange(first, min(first + _CHUNK, len(data)))
-        found = general.decode(torch.from_numpy(data.array(rows)))
-        yield [text for text in found if text is not None]
+def _recoded(
+    general: AnyCodec,
+    data: SequenceData,
+    base: AnyCodec | None,
+    codec: AnyCodec | None,
+    wanted: int | None,
+) -> tuple[AnyCodec, SequenceData]:
+    """The codec that is used in the end, the given one or what the data needs, and data in it.
 
-
-def _restricted(
-    general: GrammarCodec, data: SequenceData, base: GrammarCodec | None, wanted: int | None
-) -> GrammarCodec:
-    tokens: set[str] = set() if base is None else tokens_in(base.grammar)
-    for texts in _texts(general, data):
-        tokens |= tokens_of(texts)
-    grammar = restricted(tokens)
-    longest = max(
-        int((rules >= 0).sum(1).max()) for rules in _parsed(grammar, _texts(general, data))
-    )
-    return _codec(grammar, wanted or head_room(longest), base)
-
-
-def _fitted(
-    general: GrammarCodec, data: SequenceData, base: GrammarCodec | None, wanted: int | None
-) -> GrammarCodec:
-    """The same grammar with steps for this data."""
-    return _codec(general.grammar, wanted or head_room(int(data.lengths.max())), base)
-
-
-def _codec(grammar: Grammar, steps: int, base: GrammarCodec | None) -> GrammarCodec:
-    if base is None:
-        return GrammarCodec(grammar, steps)
-    old = base.constraint
-    return GrammarCodec(
-        grammar,
-        max(steps, base.max_steps),
-        stack=old.stack,
-        budget=old.budget,
-        attributes=old.wanted,
-    )
-
-
-def _parsed(grammar: Grammar, texts: Iterator[list[str]]) -> Iterator[NDArray[np.int64]]:
-    """Rules (n, T) of texts that the grammar was made for.
-
-    The attributes need not be looked at again: the general table has passed these texts, and the
-    restricted one spells the same tokens.
+    Base and codec are None or, as ``_general`` sees to, of the general one's kind.
     """
-    parser = deterministic_parser(grammar)
-    if parser is None:
-        raise ValueError(f"{grammar.name} needs more than one token of look-ahead")
-    for piece in texts:
-        parsed = parser.parse(piece)
-        if parsed.failures:
-            row, why = next(iter(parsed.failures.items()))
-            raise DataError(f"{piece[row]!r} does not fit the grammar of its own data: {why}")
-        yield parsed.rules
-
-
-def _respell(general: GrammarCodec, data: SequenceData, codec: GrammarCodec) -> SequenceData:
-    """The same molecules in the rules of a restricted codec."""
-    flat, lengths = [], []
-    for rules in _parsed(codec.grammar, _texts(general, data)):
-        flat.append(rules[rules >= 0].astype(np.uint16))
-        lengths.append((rules >= 0).sum(1))
-    length = np.concatenate(lengths).astype(np.int64)
-    offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
-    return SequenceData(np.concatenate(flat), offsets, keys=data.keys)
+    if isinstance(general, CharacterCodec):
+        if not isinstance(codec, CharacterCodec):
+            letters = base if isinstance(base, CharacterCodec) else None
+            codec = characters.needed(general, data, letters, wanted)
+        return codec, characters.recoded(general, data, codec)
+    if not isinstance(codec, GrammarCodec):
+        grown = base if isinstance(base, GrammarCodec) else None
+        codec = rules.needed(general, data, grown, wanted)
+    return codec, rules.recoded(general, data, codec)
 
 
 def _facts(part: Encoded) -> dict[str, Any]:

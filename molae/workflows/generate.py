@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from molae.chem.filters import first_failure
-from molae.chem.molecules import canonical, read
-from molae.chem.properties import Sheet
-from molae.chem.requirements import Requirement, first_unmet, parse_requirements
-from molae.chem.workers import map_chunks
-from molae.datasets.readers import read as read_file
+import torch
+
+from molae.chem.substructure import misses_itself
 from molae.datasets.splits import text_key
-from molae.names import FILTERS, PROPERTIES, pick
+from molae.densities import LatentDensity
 from molae.runs.run import Run
+from molae.workflows.criteria import Criteria, Verdict, canonical_many, excluded_keys
 from molae.workflows.keys import KeySet
-from molae.workflows.reading import chunks, worker_count
+from molae.workflows.reading import worker_count
 
 Row = dict[str, Any]
 
 #: Where some draws are dropped: at most so many draws for each molecule that was asked for.
 PATIENCE = 100
+#: And no more after so many in a row of which none was kept, which takes a minute or so. A pattern
+#: may be as rare as one molecule in thousands, so where one is asked for, this many are drawn
+#: before giving up at all.
+FRUITLESS = 20_000
 
 
 @dataclass
@@ -42,7 +44,8 @@ class Counts:
         excluded: Draws that are in a file of molecules that are not wanted.
         filtered: Draws that a filter refused, by filter.
         unmet: Draws that fail a requirement, by requirement.
-        exhausted: Fewer than asked for were found in ``max_draws``.
+        missing: Draws without a scaffold, by its SMARTS.
+        exhausted: Fewer than asked for were found, and no more are looked for.
     """
 
     asked: int
@@ -53,7 +56,13 @@ class Counts:
     excluded: int = 0
     filtered: Counter[str] = field(default_factory=Counter)
     unmet: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
     exhausted: bool = False
+
+    @property
+    def drawn_for_each(self) -> float | None:
+        """Draws for each molecule given; None where none was."""
+        return self.drawn / self.written if self.written else None
 
     def lines(self) -> list[tuple[str, int]]:
         """What was dropped and why, the largest first; empty where nothing was."""
@@ -63,6 +72,7 @@ class Counts:
             "excluded": self.excluded,
             **{f"filter {name}": count for name, count in self.filtered.items()},
             **{f"not {name}": count for name, count in self.unmet.items()},
+            **{f"without {smarts}": count for smarts, count in self.missing.items()},
         }
         kept = [(reason, count) for reason, count in found.items() if count]
         return sorted(kept, key=lambda line: -line[1])
@@ -87,24 +97,18 @@ class Generation(Iterator[Row]):
 
 @dataclass
 class _Wish:
-    """What a molecule must be, and what is told of it."""
+    """What is wanted of the draws, as a whole and one by one."""
 
+    criteria: Criteria
+    molecules: bool
     unique: bool
     excluded: KeySet
-    filters: list[str]
-    requirements: list[Requirement]
-    properties: list[str]
     seen: KeySet = field(default_factory=KeySet)
 
     @property
     def drops(self) -> bool:
         """Whether draws may be dropped."""
-        return bool(self.unique or self.excluded or self.filters or self.requirements)
-
-    @property
-    def judges(self) -> bool:
-        """Whether RDKit must look at each molecule."""
-        return bool(self.filters or self.requirements or self.properties)
+        return bool(self.unique or self.excluded or self.criteria.drops)
 
 
 def generate(
@@ -113,10 +117,11 @@ def generate(
     *,
     seed: int = 0,
     temperature: float | None = None,
-    density: str | None = None,
+    density: str | LatentDensity | None = None,
     unique: bool = False,
     exclude: Sequence[str | Path] = (),
     exclude_column: str | None = None,
+    scaffolds: Sequence[str] = (),
     filters: Sequence[str] = (),
     requirements: Sequence[str] = (),
     properties: Sequence[str] = (),
@@ -126,25 +131,28 @@ def generate(
 ) -> Generation:
     """n molecules as canonical isomeric SMILES, streamed.
 
-    The i-th draw depends on the run, the seed and i only. Memory does not grow with n, but for
-    ``unique``, which remembers 8 bytes of each molecule (and 16 for moments), and ``exclude``,
-    which remembers as much of each molecule that is not wanted.
+    The i-th draw depends on the run, the density, the seed and i only. Memory does not grow with
+    n, but for ``unique``, which remembers 8 bytes of each molecule (and 16 for moments), and
+    ``exclude``, which remembers as much of each molecule that is not wanted.
 
     Args:
         run: The model.
         n: Molecules wanted; what is dropped is drawn again.
         seed: Of codes and draws.
         temperature: Of p(x|z); None or 0 takes the most likely rule at every step.
-        density: What codes are drawn from, see ``molae.names.DENSITIES``.
+        density: What codes are drawn from: a name, see ``molae.names.DENSITIES``, or any density
+            of that many dimensions, such as ``molae.workflows.like.density_like`` fits.
         unique: Give no molecule twice.
         exclude: Files of molecules not to give.
         exclude_column: SMILES column of those.
+        scaffolds: SMARTS patterns that molecules must contain, all of them.
         filters: Names out of ``molae.names.FILTERS`` that molecules must pass.
         requirements: Such as ``"mw<500"``.
         properties: Names out of ``molae.names.PROPERTIES``, a column each.
         batch: Draws at once.
         workers: Processes that look at molecules; None for one a core.
-        max_draws: Give up after so many; by default ``PATIENCE`` times n.
+        max_draws: Give up after so many. By default after ``PATIENCE`` times n (with scaffolds
+            not before ``FRUITLESS``), or ``FRUITLESS`` in a row of which none was kept.
 
     Raises:
         ValueError: Something is unknown or makes no sense; nothing has been drawn then.
@@ -152,99 +160,110 @@ def generate(
     """
     if n < 0 or batch < 1:
         raise ValueError(f"n is {n} and batch {batch}; expected at least 0 and 1")
-    if not run.molecules and (filters or requirements or properties or exclude):
+    source = _source(run, density)
+    criteria = Criteria.typed(scaffolds, requirements, filters, properties)
+    if not run.molecules and (criteria != Criteria() or exclude):
         raise ValueError(
-            "this run writes no molecules: filters, requirements, properties and exclusions do "
-            "not apply"
+            "this run writes no molecules: scaffolds, filters, requirements, properties and "
+            "exclusions do not apply"
+        )
+    for smarts in filter(misses_itself, scaffolds):
+        warnings.warn(
+            f"{smarts} looks like a SMILES, but as SMARTS it does not even hit that molecule "
+            "itself: there, capital letters are aliphatic and lower case is aromatic",
+            stacklevel=1,
         )
     count = worker_count(workers)
-    run.density(density)
-    wish = _Wish(
-        unique,
-        excluded_keys(exclude, exclude_column, count),
-        [pick(FILTERS, name, "filter") for name in filters],
-        parse_requirements(requirements),
-        [pick(PROPERTIES, name, "property") for name in properties],
-    )
+    wish = _Wish(criteria, run.molecules, unique, excluded_keys(exclude, exclude_column, count))
     counts = Counts(n)
-    limit = max_draws if max_draws is not None else PATIENCE * n
-    draws = _draws(run, counts, wish, seed, temperature, density, batch, limit)
-    rows = _rows(draws, counts, wish, count)
-    columns: dict[str, type] = {"smiles": str} | dict.fromkeys(wish.properties, float)
+    limits = _Limits.of(n, max_draws, rare=bool(scaffolds))
+    draws = _draws(run, source, counts, wish, seed, temperature, batch, limits)
+    rows = _rows(draws, counts, wish, limits, count)
+    columns: dict[str, type] = {"smiles": str} | dict.fromkeys(criteria.properties, float)
     return Generation(rows, counts, columns)
 
 
-def excluded_keys(
-    files: Sequence[str | Path], column: str | None = None, workers: int = 1
-) -> KeySet:
-    """Keys of the canonical SMILES in files; lines that RDKit does not read are no molecules."""
-    keys = KeySet()
-    for file in files:
-        with read_file(file, column, reject=lambda _bad: None) as reader:
-            for piece in chunks((record.smiles for record in reader), 20_000):
-                for texts in map_chunks(_canonical_chunk, piece, workers):
-                    for text in texts:
-                        if text is not None:
-                            keys.add(text_key(text))
-    return keys
+def _source(run: Run, density: str | LatentDensity | None) -> LatentDensity:
+    """What codes are drawn from."""
+    if not isinstance(density, LatentDensity):
+        return run.density(density)
+    if density.size != run.size:
+        raise ValueError(
+            f"the density is over codes of {density.size} numbers; this run has {run.size}"
+        )
+    return density
 
 
-def _canonical_chunk(texts: Sequence[str | None]) -> list[str | None]:
-    return [None if text is None else canonical(text) for text in texts]
+@dataclass(frozen=True)
+class _Limits:
+    """When to give up: after so many draws, or so many in a row of which none was kept."""
+
+    draws: int
+    fruitless: int
+
+    @classmethod
+    def of(cls, n: int, max_draws: int | None, *, rare: bool) -> _Limits:
+        if max_draws is not None:
+            return cls(max_draws, max_draws)
+        return cls(max(PATIENCE * n, FRUITLESS if rare else 0), FRUITLESS)
 
 
 def _draws(
     run: Run,
+    source: LatentDensity,
     counts: Counts,
     wish: _Wish,
     seed: int,
     temperature: float | None,
-    density: str | None,
     batch: int,
-    limit: int,
+    limits: _Limits,
 ) -> Iterator[list[str | None]]:
     """Draws, some at a time, until enough have passed or the limit is reached."""
     start = 0
     while counts.written < counts.asked:
         left = counts.asked - counts.written
         # A full batch where some may be dropped: decoding is fastest in full tiles.
-        size = min(batch, limit - start, batch if wish.drops else left)
+        size = min(batch, limits.draws - start, batch if wish.drops else left)
         if size < 1:
             counts.exhausted = True
             return
-        yield run.sample(
-            size,
-            seed,
-            density=density,
+        index = torch.arange(start, start + size)
+        yield run.decode(
+            source.sample_rows(seed, index),
+            seed=None if temperature is None else seed,
             temperature=temperature,
-            start=start,
+            index=index,
             canonical=False,
         )
         start += size
 
 
 def _rows(
-    draws: Iterator[list[str | None]], counts: Counts, wish: _Wish, workers: int
+    draws: Iterator[list[str | None]],
+    counts: Counts,
+    wish: _Wish,
+    limits: _Limits,
+    workers: int,
 ) -> Iterator[Row]:
+    kept_at = 0  # draws looked at when the last molecule was kept
     for texts in draws:
-        spelt: list[str | None] = []
-        for piece in map_chunks(_canonical_chunk, texts, workers):
-            spelt += piece
+        spelt = list(canonical_many(texts, workers)) if wish.molecules else texts
         faults = [_fault(text, wish) for text in spelt]
         wanted = [t for t, fault in zip(spelt, faults, strict=True) if not fault and t is not None]
-        judged = _judged(wanted, wish, workers)
+        judged = wish.criteria.judge(wanted, workers)
         # One draw after another, so that what comes after the last molecule is not counted.
         for fault in faults:
             counts.drawn += 1
-            if fault:
-                setattr(counts, fault, getattr(counts, fault) + 1)
-                continue
-            row = _row(next(judged), counts, wish)
+            row = _row(fault, judged, counts, wish)
             if row is not None:
+                kept_at = counts.drawn
                 counts.written += 1
                 yield row
                 if counts.written == counts.asked:
                     return
+            elif counts.drawn - kept_at >= limits.fruitless:
+                counts.exhausted = True
+                return
 
 
 def _fault(text: str | None, wish: _Wish) -> str:
@@ -261,55 +280,21 @@ def _fault(text: str | None, wish: _Wish) -> str:
     return ""
 
 
-#: A molecule, what dropped it and by which name, and its properties if nothing did.
-_Verdict = tuple[str, str, str, list[float]]
-
-
-def _judged(texts: Sequence[str], wish: _Wish, workers: int) -> Iterator[_Verdict]:
-    """What filters and requirements say, a few hundred molecules at a time."""
-    if not wish.judges:
-        yield from ((text, "", "", []) for text in texts)
-        return
-    judge = partial(
-        _judge_chunk,
-        filters=wish.filters,
-        requirements=wish.requirements,
-        properties=wish.properties,
-    )
-    for piece in map_chunks(judge, texts, workers, chunk=250):
-        yield from piece
-
-
-def _row(verdict: _Verdict, counts: Counts, wish: _Wish) -> Row | None:
-    """The row of a molecule that passed; counts one that did not."""
-    text, kind, reason, values = verdict
-    if kind == "filter":
-        counts.filtered[reason] += 1
-    elif kind == "requirement":
-        counts.unmet[reason] += 1
-    else:
-        return {"smiles": text, **dict(zip(wish.properties, values, strict=True))}
-    return None
-
-
-def _judge_chunk(
-    texts: Sequence[str],
-    filters: list[str],
-    requirements: list[Requirement],
-    properties: list[str],
-) -> list[_Verdict]:
-    return [_judge(text, filters, requirements, properties) for text in texts]
-
-
-def _judge(
-    text: str, filters: list[str], requirements: list[Requirement], properties: list[str]
-) -> _Verdict:
-    sheet = Sheet(read(text))
-    # Filters last: they cost most, and requirements are usually simple numbers.
-    unmet = first_unmet(requirements, sheet)
-    if unmet is not None:
-        return text, "requirement", str(unmet), []
-    failed = first_failure(sheet.mol, filters)
-    if failed is not None:
-        return text, "filter", failed, []
-    return text, "", "", [sheet[name] for name in properties]
+def _row(fault: str, judged: Iterator[Verdict], counts: Counts, wish: _Wish) -> Row | None:
+    """The row of the next draw, if it is kept; else it is counted."""
+    if fault:
+        setattr(counts, fault, getattr(counts, fault) + 1)
+        return None
+    verdict = next(judged)
+    tallies = {
+        "filter": counts.filtered,
+        "requirement": counts.unmet,
+        "scaffold": counts.missing,
+    }
+    if verdict.kind:
+        tallies[verdict.kind][verdict.reason] += 1
+        return None
+    return {
+        "smiles": verdict.smiles,
+        **dict(zip(wish.criteria.properties, verdict.values, strict=True)),
+    }

@@ -12,13 +12,17 @@ from molae.runs.run import Run
 #: Heads that an objective works with, and what else it takes.
 _HEADS = {
     "vae": "normal, constant",
+    "cvvae": "constant",
+    "wae": "delta, normal, constant",
     "rae": "delta, normal or constant (their mean)",
     "ae": "delta, normal or constant (their mean)",
 }
 _OPTIONS = {
-    "vae": "--beta",
-    "rae": "--beta, --regularizer none|l2|gp|sn",
-    "ae": "",
+    "vae": "--beta, --beta-warmup, --noise-scale",
+    "cvvae": "--beta, --beta-warmup, --noise",
+    "wae": "--weight",
+    "rae": "--beta, --beta-warmup, --regularizer none|l2|gp|sn, --weight, --noise",
+    "ae": "--weight",
 }
 
 
@@ -48,6 +52,7 @@ def info(run: Run) -> dict[str, str]:
         "densities": ", ".join(["prior", *run.densities]),
         "trained": _trained(training),
         "reconstruction": _reconstruction(metrics),
+        "properties": _properties(metrics),
         "versions": ", ".join(f"{k} {v}" for k, v in card.get("versions", {}).items()),
     }
     return {name: str(value) for name, value in facts.items() if value not in (None, "")}
@@ -89,7 +94,7 @@ def _slot(settings: dict[str, Any]) -> str:
 def _vocabulary(run: Run) -> str:
     codec = run.codec
     if not isinstance(codec, GrammarCodec):
-        return f"{codec.size} characters, at most {codec.max_steps} steps"
+        return f"{codec.size - 1} characters, at most {codec.max_steps - 1} of them, no promise"
     promise = "every decoded molecule is valid" if codec.constraint.attributes else "no promise"
     return (
         f"{codec.size} rules of {codec.grammar.name}, at most {codec.max_steps} steps, {promise}"
@@ -111,3 +116,15 @@ def _reconstruction(metrics: dict[str, Any]) -> str:
         f"{100 * metrics['reconstruction']:.1f} % exact, on {metrics['measured']:,} molecules of "
         f"{metrics['measured_on']}"
     )
+
+
+def _properties(metrics: dict[str, Any]) -> str:
+    found = metrics.get("properties", {})
+    return "; ".join(
+        f"{name} R2 {_number(errors['r2'])}, MAE {_number(errors['mae'])}"
+        for name, errors in found.items()
+    )
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3g}"

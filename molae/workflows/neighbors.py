@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
 from molae.chem.fingerprints import morgan, tanimoto
-from molae.densities import StandardNormal
+from molae.densities import KernelDensity
 from molae.runs.run import Run
 
 Row = dict[str, Any]
 
+#: How far from a code its neighbours are looked for, in the units of ``around``.
+RADIUS = 0.5
 #: Codes tried at once, and how many at most for each neighbour wanted.
 BATCH, PATIENCE = 512, 50
 
@@ -25,12 +28,41 @@ def code_scale(run: Run) -> torch.Tensor:
     return factor.square().sum(1).sqrt().float()
 
 
+def around(run: Run, z: torch.Tensor, radius: float = RADIUS) -> KernelDensity:
+    """Normal distributions around codes, each as likely as the others.
+
+    Args:
+        run: The model.
+        z: The codes, (N, D).
+        radius: Standard deviation, in units of the standard deviation of the training codes in
+            each dimension, see ``code_scale``.
+
+    Raises:
+        ValueError: The radius is not above 0, or not finite; or there is no code.
+    """
+    if not 0 < radius < math.inf:
+        raise ValueError(f"radius is {radius}; expected a number above 0")
+    if not len(z):
+        raise ValueError("there is no code to draw from around of; give at least one")
+    scale = code_scale(run).double()
+    made = KernelDensity(bandwidth=radius, shrink=False)
+    made.load_state_dict(
+        {
+            "mean": torch.zeros_like(scale),
+            "scale_tril": torch.diag(scale),
+            "points": z.double() / scale,
+            "width_of_kernels": torch.tensor(radius, dtype=torch.float64),
+        }
+    )
+    return made
+
+
 def neighbors(
     run: Run,
     smiles: str,
     n: int = 50,
     *,
-    radius: float = 0.5,
+    radius: float = RADIUS,
     seed: int = 0,
     temperature: float | None = None,
 ) -> list[Row]:
@@ -40,8 +72,7 @@ def neighbors(
         run: The model.
         smiles: The molecule.
         n: How many; there may be fewer if the radius is small.
-        radius: Standard deviation of the normal noise on the code, in units of the standard
-            deviation of the training codes in each dimension.
+        radius: Standard deviation of the normal noise on the code, see ``around``.
         seed: Of the noise.
         temperature: Of p(x|z); None or 0 takes the most likely rule at every step.
 
@@ -53,20 +84,17 @@ def neighbors(
         EncodeError: The molecule cannot be encoded.
         ValueError: The radius is not above 0, or the run writes no molecules.
     """
-    if not radius > 0 or n < 1:
-        raise ValueError(f"radius is {radius} and n {n}; expected above 0 and at least 1")
+    if n < 1:
+        raise ValueError(f"n is {n}; expected at least 1")
     if not run.molecules:
         raise ValueError("this run writes no molecules, and similarity is one of molecules")
-    center = run.encode([smiles])  # (1, D)
-    step = radius * code_scale(run)  # (D,)
-    noise = StandardNormal(run.size)
+    near = around(run, run.encode([smiles]), radius)
     found: dict[str, None] = {}
     own = run.spelling([smiles])[0]
     for start in range(0, max(BATCH, PATIENCE * n), BATCH):
         index = torch.arange(start, start + BATCH)
-        z = center + step * noise.sample_rows(seed, index)
         texts = run.decode(
-            z,
+            near.sample_rows(seed, index),
             seed=None if temperature is None else seed,
             temperature=temperature,
             index=index,

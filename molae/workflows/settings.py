@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from molae.codecs import GrammarCodec
 from molae.grammar.restrict import restricted, tokens_in
-from molae.names import DECODERS, HEADS, OBJECTIVES, REGULARIZERS, pick
+from molae.names import CODECS, DECODERS, HEADS, OBJECTIVES, PROPERTIES, REGULARIZERS, pick
+from molae.objectives.schedules import plain, schedule, settled
 from molae.runs.build import DECODERS as MADE_DECODERS
 from molae.runs.build import ENCODERS, USUAL_HEAD
 from molae.runs.folder import RunError
 from molae.runs.run import Run
+from molae.types import Schedule
 from molae.workflows.data import named_grammar
 
 #: What is built where nothing is said.
 LATENT_DIM, EMBEDDING, ENCODER_HIDDEN, COMPONENTS, GRAMMAR = 56, 128, 384, 10, "smiles"
+#: The head for properties: its width, and what its part of the loss is multiplied with.
+PROPERTY_HIDDEN, PROPERTY_WEIGHT = 128, 1.0
 
 #: The settings of each objective, with what they are where nothing is said; None is 1 / D.
 _USUAL: dict[str, dict[str, Any]] = {
     "rae": {"beta": 1e-3, "regularizer": "l2", "weight": 1e-5, "noise": 0.05},
-    "vae": {"beta": None},
-    "ae": {},
+    "vae": {"beta": None, "noise_scale": 1.0},
+    "cvvae": {"beta": None},
+    "wae": {"weight": 10.0},
+    "ae": {"weight": 0.0},
 }
-_TUNED = ("beta", "weight", "noise")
+_TUNED = ("beta", "weight", "noise", "noise_scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +42,11 @@ class Asked:
 
     objective: str | None
     regularizer: str | None
-    beta: float | None
+    beta: float | Mapping[str, Any] | Schedule | None
+    beta_warmup: int | None
     weight: float | None
     noise: float | None
+    noise_scale: float | None
     encoder: str | None
     head: str | None
     decoder: str | None
@@ -46,8 +55,11 @@ class Asked:
     decoder_hidden: int | None
     embedding: int | None
     components: int | None
+    codec: str | None
     grammar: str | Path | None
     max_steps: int | None
+    properties: Sequence[str]
+    property_weight: float | None
 
     def check_names(self) -> None:
         """Refuse names that nothing has.
@@ -58,6 +70,7 @@ class Asked:
         tables: dict[str, Mapping[str, object]] = {
             "objective": OBJECTIVES,
             "regularizer": REGULARIZERS,
+            "codec": CODECS,
             "encoder": ENCODERS,
             "head": HEADS,
             "decoder": DECODERS,
@@ -66,14 +79,19 @@ class Asked:
             name = getattr(self, option)
             if name is not None:
                 pick(table, name, option)
+        for name in self.properties:
+            pick(PROPERTIES, name, "property")
 
 
 def settings(asked: Asked, old: Run | None = None) -> dict[str, Any]:
     """The tables ``model``, ``objective`` and ``densities`` of a run, and its ``grammar``.
 
-    A training that starts from a run has its architecture, its objective and its grammar; only
-    the strengths of the objective (beta, weight, noise) and the components of the density may be
-    others.
+    ``grammar`` is None where the codec is one of characters, and there is a table ``properties``
+    where any are learnt.
+
+    A training that starts from a run has its architecture, its objective, its codec and its
+    properties; only the strengths of the objective (beta, weight, noise) and the components of the
+    density may be others, and properties may come to a run that has none.
 
     Args:
         asked: The options.
@@ -92,28 +110,87 @@ def settings(asked: Asked, old: Run | None = None) -> dict[str, Any]:
         option: 1.0 / latent_dim if value is None else value
         for option, value in _USUAL[name].items()
     }
+    head, asked = _noisy({"name": asked.head or USUAL_HEAD[name]}, usual, asked)
     return {
         "model": {
             "latent_dim": latent_dim,
             "encoder": _encoder(asked),
-            "head": {"name": asked.head or USUAL_HEAD[name]},
+            "head": head,
             "decoder": _decoder(asked),
         },
         "objective": _objective({"name": name} | usual, asked, (*_TUNED, "regularizer")),
         "densities": _densities(asked.components or COMPONENTS),
-        "grammar": str(asked.grammar or GRAMMAR),
-    }
+        "grammar": _grammar(asked),
+    } | _properties(asked, None)
+
+
+def _noisy(
+    head: dict[str, Any], usual: Mapping[str, Any], asked: Asked
+) -> tuple[dict[str, Any], Asked]:
+    """The head, and what is left to ask: noise is the scale of a constant head.
+
+    That is so where the objective draws codes and has no noise of its own.
+    """
+    if asked.noise is None or "noise" in usual or head["name"] != "constant":
+        return head, asked
+    return head | {"scale": asked.noise}, replace(asked, noise=None)
 
 
 def _objective(usual: dict[str, Any], asked: Asked, options: tuple[str, ...]) -> dict[str, Any]:
     given = {option: getattr(asked, option) for option in options}
     given = {option: value for option, value in given.items() if value is not None}
     odd = [option for option in given if option not in usual]
+    if asked.beta_warmup is not None and "beta" not in usual:
+        odd.append("beta_warmup")
     if odd:
         raise ValueError(
             f"the objective {usual['name']!r} has no {' and no '.join(odd)}; leave it out"
         )
-    return usual | given
+    table = usual | given
+    if "beta" in table:
+        table["beta"] = _beta(table["beta"], asked.beta_warmup)
+    return table
+
+
+def _beta(beta: float | Mapping[str, Any] | Schedule, warmup: int | None) -> Any:
+    """beta as it is saved: a number or the table of a schedule."""
+    if warmup is None:
+        return plain(schedule(beta))
+    if not isinstance(beta, int | float):
+        raise ValueError("beta is a schedule already; give no beta_warmup with it")
+    return {"schedule": "linear", "start": 0.0, "end": float(beta), "steps": warmup}
+
+
+def _grammar(asked: Asked) -> str | None:
+    if asked.codec != "characters":
+        return str(asked.grammar or GRAMMAR)
+    if asked.grammar is not None:
+        raise ValueError("the codec 'characters' has no grammar; leave one of the two out")
+    return None
+
+
+def _properties(asked: Asked, old: dict[str, Any] | None) -> dict[str, Any]:
+    """The table of properties under its name, empty where none are learnt.
+
+    Args:
+        asked: The options.
+        old: The table of the run that is started from, or None.
+    """
+    if old is None and not asked.properties:
+        if asked.property_weight is not None:
+            raise ValueError(
+                "there are no properties to weigh; name some, or leave the weight out"
+            )
+        return {}
+    new = {
+        "names": list(asked.properties),
+        "weight": PROPERTY_WEIGHT,
+        "hidden": PROPERTY_HIDDEN,
+    }
+    table = new if old is None else dict(old)
+    if asked.property_weight is not None:
+        table["weight"] = asked.property_weight
+    return {"properties": table}
 
 
 def _encoder(asked: Asked) -> dict[str, Any]:
@@ -146,21 +223,28 @@ def _densities(components: int) -> dict[str, Any]:
 
 
 def _carried(asked: Asked, old: Run) -> dict[str, Any]:
-    known, wanted = _facts(old), asdict(asked)
-    for option, value in known.items():
-        if wanted[option] not in (None, value):
-            _contradict(old, option, value, wanted[option])
+    for option, value in _facts(old).items():
+        if getattr(asked, option) not in (None, value):
+            _contradict(old, option, value, getattr(asked, option))
     if asked.max_steps is not None and asked.max_steps < old.codec.max_steps:
         _contradict(old, "max_steps", old.codec.max_steps, asked.max_steps)
     if asked.grammar is not None and not _same_grammar(asked.grammar, old):
         _contradict(old, "grammar", _grammar_name(old), str(asked.grammar))
+    if asked.properties and old.properties and list(asked.properties) != old.properties:
+        _contradict(old, "properties", old.properties, list(asked.properties))
     components = old.config.get("densities", {}).get("gmm", {}).get("components", COMPONENTS)
+    model, objective = deepcopy(old.config["model"]), dict(old.config["objective"])
+    if "beta" in objective:
+        # A schedule has run its course; its ramp is not climbed again unless that is asked for.
+        objective["beta"] = settled(objective["beta"])
+    usual = _USUAL[objective["name"]] | objective
+    model["head"], asked = _noisy(model["head"], usual, asked)
     return {
-        "model": old.config["model"],
-        "objective": _objective(old.config["objective"], asked, _TUNED),
+        "model": model,
+        "objective": _objective(usual, asked, _TUNED),
         "densities": _densities(asked.components or components),
         "grammar": _grammar_name(old),
-    }
+    } | _properties(asked, old.config.get("properties"))
 
 
 def _facts(old: Run) -> dict[str, Any]:
@@ -173,6 +257,7 @@ def _facts(old: Run) -> dict[str, Any]:
     )
     return {
         "objective": objective["name"],
+        "codec": "grammar" if isinstance(old.codec, GrammarCodec) else "characters",
         "regularizer": objective.get("regularizer"),
         "encoder": encoder["name"],
         "head": model["head"]["name"],
@@ -201,12 +286,12 @@ def _same_grammar(wanted: str | Path, old: Run) -> bool:
     return str(wanted) == "smiles" and cut
 
 
-def _grammar_name(old: Run) -> str:
-    """What the run's grammar is called."""
+def _grammar_name(old: Run) -> str | None:
+    """What the run's grammar is called; None where it has none."""
+    if not isinstance(old.codec, GrammarCodec):
+        return None
     named = old.config.get("training", {}).get("grammar")
-    if named is None and isinstance(old.codec, GrammarCodec):
-        named = old.codec.grammar.name
-    return str(named)
+    return old.codec.grammar.name if named is None else str(named)
 
 
 def _contradict(old: Run, option: str, has: object, wanted: object) -> None:

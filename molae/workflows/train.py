@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from molae.codecs import GrammarCodec, codec_from_dict
+from molae.codecs import CharacterCodec, codec_from_dict
 from molae.datasets.arrays import SequenceData
 from molae.datasets.files import explained
 from molae.datasets.splits import split_by_key
 from molae.runs.build import build
-from molae.runs.folder import (
-    CARD,
-    CONFIG,
-    GRAMMAR,
-    REJECTS,
-    RunError,
-    begin,
-    finish,
-    is_free,
-    read_config,
-)
+from molae.runs.folder import REJECTS, begin, finish
 from molae.runs.grow import carry
-from molae.runs.lock import exclusive
 from molae.runs.places import remember
 from molae.runs.run import Run
 from molae.training import fit
+from molae.types import Schedule
 from molae.workflows.closing import card, fit_densities, measure
 from molae.workflows.data import Say, TrainingData, load_data
+from molae.workflows.place import (
+    alone,
+    check_same,
+    main_process,
+    nothing_left_behind,
+    under_way,
+)
 from molae.workflows.reading import worker_count
 from molae.workflows.settings import Asked, settings
+from molae.workflows.targets import agreement, standardised
 
 #: Passes over the data where nothing is said about the length.
 EPOCHS = 20.0
@@ -53,8 +47,11 @@ def train(
     head: str | None = None,
     decoder: str | None = None,
     latent_dim: int | None = None,
+    codec: str | None = None,
     grammar: str | Path | None = None,
     max_steps: int | None = None,
+    properties: Sequence[str] = (),
+    property_weight: float | None = None,
     column: str | None = None,
     validation: float = 0.02,
     epochs: float | None = None,
@@ -62,9 +59,11 @@ def train(
     steps: int | None = None,
     batch_size: int = 128,
     learning_rate: float = 2e-3,
-    beta: float | None = None,
+    beta: float | Mapping[str, Any] | Schedule | None = None,
+    beta_warmup: int | None = None,
     weight: float | None = None,
     noise: float | None = None,
+    noise_scale: float | None = None,
     encoder_hidden: int | None = None,
     decoder_hidden: int | None = None,
     embedding: int | None = None,
@@ -87,9 +86,9 @@ def train(
     What cannot be used is written to ``rejects.csv`` in the folder. A training that was killed
     goes on from its last checkpoint with ``resume``.
 
-    With ``start_from`` the architecture, the objective and the grammar are those of that run, its
-    rules are kept, and those that the data needs are added. What else may be given is said below;
-    an option that contradicts the run is an error.
+    With ``start_from`` the architecture, the objective, the properties and the codec are those of
+    that run, its rules or characters are kept, and those that the data needs are added. What else
+    may be given is said below; an option that contradicts the run is an error.
 
     Args:
         files: ``.smi .csv .tsv .sdf .parquet``, gzipped or not; ``-`` is standard input.
@@ -101,9 +100,15 @@ def train(
         head: See ``molae.names.HEADS``; None takes the one that suits the objective.
         decoder: See ``molae.names.DECODERS``; ``autoregressive`` by default.
         latent_dim: D; 56 by default.
+        codec: See ``molae.names.CODECS``; ``grammar`` by default.
         grammar: A shipped name or a ``.cfg`` file; ``smiles`` by default.
-        max_steps: Longest derivation; None takes the longest of the data and a quarter more. Not
-            less than that of the run that training starts from.
+        max_steps: Longest derivation, or longest text with its end mark; None takes the longest
+            of the data and a quarter more. Not less than that of the run that training starts
+            from.
+        properties: Names out of ``molae.names.PROPERTIES`` that are learnt with the codes, see
+            ``molae.objectives.WithProperties`` and ``Run.predict``. A run that predicts none may
+            be trained on with some.
+        property_weight: What their part of the loss is multiplied with; 1 by default.
         column: SMILES column of tables.
         validation: Share of the molecules that is held out, chosen by their text.
         epochs: Passes over the data. Give at most one of ``epochs``, ``seconds`` and ``steps``;
@@ -112,11 +117,17 @@ def train(
         steps: Optimisation steps.
         batch_size: Molecules in a step.
         learning_rate: At its peak; it rises for a hundred steps and falls as a cosine.
-        beta: Weight of the rate (``vae``; 1 / D by default, the Grammar VAE's weight of 1 on its
-            mean over dimensions) or of the code (``rae``; 1e-3). With ``start_from`` this, weight
-            and noise are that run's by default, and may be others.
-        weight: Of the regulariser, for ``rae``; 1e-5.
-        noise: Standard deviation of noise on codes in training, for ``rae``; 0.05.
+        beta: Weight of the rate (``vae``, ``cvvae``; 1 / D by default, which makes it a mean over
+            dimensions) or of the code (``rae``; 1e-3); a number, or a schedule, see
+            ``molae.objectives.schedules``. With ``start_from`` this, weight, noise and noise_scale
+            are that run's by default, a schedule's at its end, and may be others.
+        beta_warmup: Steps in which beta rises from 0 in a straight line; none by default.
+        weight: Of the regulariser (``rae``; 1e-5), of the discrepancy (``wae``; 10), or of the
+            squared decoder weights (``ae``; 0).
+        noise: Standard deviation of noise on codes in training: for ``rae`` (0.05), and that of
+            the posterior under the head ``constant`` (``cvvae``; 0.1).
+        noise_scale: What the noise of codes is multiplied with before they are decoded, for
+            ``vae``; 1 by default. The Grammar VAE was published with 0.01.
         encoder_hidden: Width of the encoder's recurrent layer; 384 by default.
         decoder_hidden: Width of the decoder's; None takes the decoder's own default.
         embedding: Width of the rules' embeddings; 128 by default.
@@ -147,14 +158,16 @@ def train(
         epochs = EPOCHS
     if not 0 <= validation < 1:
         raise ValueError(f"validation is {validation}; expected a share from 0 to below 1")
-    going = _under_way(folder, resume)
+    going = under_way(folder, resume)
     old = None if start_from is None else Run.load(start_from, "cpu")
     asked = Asked(
         objective=objective,
         regularizer=regularizer,
         beta=beta,
+        beta_warmup=beta_warmup,
         weight=weight,
         noise=noise,
+        noise_scale=noise_scale,
         encoder=encoder,
         head=head,
         decoder=decoder,
@@ -163,8 +176,11 @@ def train(
         decoder_hidden=decoder_hidden,
         embedding=embedding,
         components=components,
+        codec=codec,
         grammar=grammar,
         max_steps=max_steps,
+        properties=properties,
+        property_weight=property_weight,
     )
     config = settings(asked, old)
     config["training"] = {
@@ -179,19 +195,20 @@ def train(
     data = load_data(
         [files] if isinstance(files, str | Path) else list(files),
         grammar=config["training"]["grammar"],
-        base=None if old is None else _grammar_codec(old.codec),
-        codec=None if going is None else _grammar_codec(codec_from_dict(going["codec"])),
+        base=None if old is None else old.codec,
+        codec=None if going is None else codec_from_dict(going["codec"]),
         max_steps=max_steps,
         column=column,
+        properties=config.get("properties", {}).get("names", ()),
         workers=worker_count(workers),
         cache=cache,
         progress=progress,
     )
     config["data"] = [[source["file"], source["sha256"]] for source in data.sources]
-    with _alone(folder, going, resume):
+    learnt, held = _parts(config, going, data, validation, seed)
+    with alone(folder, going, resume):
         run = _begun(config, going, data, old, folder, say)
-        learnt, held = hold_out(data.data, validation, seed)
-        with _nothing_left_behind(folder), explained(folder):
+        with nothing_left_behind(folder), explained(folder):
             result = fit(
                 run.model,
                 run.objective,
@@ -211,11 +228,15 @@ def train(
                 tensorboard=tensorboard,
                 progress=progress,
                 unit="molecules" if run.molecules else "texts",
+                by_length=not run.objective.mixed_batches,
             )
         fit_densities(run, learnt, seed, say)
         run.card = card(data, learnt, held, result, command, restored=patience is not None)
         run.card["metrics"] = measure(run, learnt, held)
-        if _main_process():
+        if run.properties:
+            known = held if len(held) else learnt
+            run.card["metrics"]["properties"] = agreement(run, known)
+        if main_process():
             with explained(folder):
                 finish(run, folder)
             if remembered:
@@ -228,78 +249,6 @@ def _silent(_text: str) -> None:
     """Say nothing."""
 
 
-def _main_process() -> bool:
-    """Whether this process writes files; ``torchrun`` and Accelerate number them so."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _grammar_codec(codec: object) -> GrammarCodec:
-    if not isinstance(codec, GrammarCodec):
-        raise RunError("only runs with a grammar can be trained on from here")
-    return codec
-
-
-# The folder --------------------------------------------------------------------------------------
-
-
-def _under_way(folder: Path, resume: bool) -> dict[str, Any] | None:
-    """The settings of the unfinished training in a folder, or None where there is none.
-
-    Raises:
-        RunError: The folder is taken.
-    """
-    if not _main_process() and not resume:
-        return None
-    if (folder / CARD).is_file():
-        raise RunError(
-            f"{folder} holds a finished run: choose another folder with -o, or train on from it "
-            f"with --from {folder}"
-        )
-    if (folder / CONFIG).is_file():
-        if not resume:
-            raise RunError(
-                f"{folder} holds an unfinished training: go on with it by --resume, or choose "
-                "another folder with -o"
-            )
-        return read_config(folder)
-    if not is_free(folder):
-        raise RunError(f"{folder} exists and is not a run: choose another folder with -o")
-    return None
-
-
-@contextmanager
-def _alone(folder: Path, going: dict[str, Any] | None, resume: bool) -> Iterator[None]:
-    """Be the only training in a folder.
-
-    Raises:
-        RunError: Another one is running there, or was begun while the data was read.
-    """
-    if not _main_process():
-        yield
-        return
-    with ExitStack() as stack:
-        with explained(folder):
-            stack.enter_context(exclusive(folder))
-        if _under_way(folder, resume) != going:
-            raise RunError(f"another training has been in {folder} meanwhile: try again")
-        yield
-
-
-@contextmanager
-def _nothing_left_behind(folder: Path) -> Iterator[None]:
-    """Take away what was begun where an error comes before there is anything to resume from."""
-    try:
-        yield
-    except BaseException:
-        if _main_process() and not (folder / "checkpoint" / "state.json").exists():
-            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-            for name in (CONFIG, GRAMMAR, "history.jsonl", REJECTS):
-                (folder / name).unlink(missing_ok=True)
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
-
-
 def _begun(
     config: dict[str, Any],
     going: dict[str, Any] | None,
@@ -310,17 +259,18 @@ def _begun(
 ) -> Run:
     """The run as it is before the first step; a resumed one is the same to the last bit."""
     if going is not None:
-        _check_same(going, config)
+        check_same(going, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config["training"]["seed"])
         run = build(config, data.codec)
     if old is not None:
         new = carry(old, run)
-        say(f"starting from {old.folder}: {new} of {data.codec.size} rules are new")
-    if _main_process():
+        what = "characters" if isinstance(data.codec, CharacterCodec) else "rules"
+        say(f"starting from {old.folder}: {new} of {data.codec.size} {what} are new")
+    if main_process():
         # The rejects first: once there is a config, this is a training to be resumed.
         rejects = folder / REJECTS
-        with _nothing_left_behind(folder), explained(folder):
+        with nothing_left_behind(folder), explained(folder):
             if data.rejected and (going is None or not rejects.exists()):
                 data.write_rejects(rejects)
             if going is None:
@@ -331,22 +281,26 @@ def _begun(
     return run
 
 
-def _check_same(was: dict[str, Any], now: dict[str, Any]) -> None:
-    """A resumed training must be the one that was begun.
+def _parts(
+    config: dict[str, Any],
+    going: dict[str, Any] | None,
+    data: TrainingData,
+    validation: float,
+    seed: int,
+) -> tuple[SequenceData, SequenceData]:
+    """What is learnt from, and what is held out; with standardised properties if there are any.
 
-    Raises:
-        RunError: Naming the first difference.
+    Their means and standard deviations are put into the settings. Those of a training that goes
+    on, or of the run that it starts from, are kept: they are part of what the weights mean.
     """
-    now = json.loads(json.dumps(now))
-    for part in ("training", "model", "objective", "data"):
-        if was.get(part) != now[part]:
-            raise RunError(
-                f"--resume goes on with what was begun: {part} was {was.get(part)}, and is now "
-                f"{now[part]}. Give the same command, or choose another folder with -o"
-            )
-
-
-# Before and after the loop -----------------------------------------------------------------------
+    learnt, held = hold_out(data.data, validation, seed)
+    table = config.get("properties")
+    if table is None:
+        return learnt, held
+    before = (going or {}).get("properties") or {}
+    if before.get("names") == table["names"]:
+        table |= {name: before[name] for name in ("mean", "std")}
+    return standardised(table, learnt, held)
 
 
 def hold_out(data: SequenceData, share: float, seed: int) -> tuple[SequenceData, SequenceData]:

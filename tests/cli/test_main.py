@@ -39,9 +39,10 @@ EXAMPLES = [
 def test_everything_asked_for_is_there():
     words = {" ".join(path) for path in COMMANDS}
     wanted = ["prepare", "train", "generate", "encode", "decode", "reconstruct", "interpolate"]
-    wanted += ["neighbors", "score", "info", "objectives", "densities", "demo"]
+    wanted += ["evaluate", "neighbors", "score", "info", "objectives", "densities", "demo"]
     wanted += [f"grammar {each}" for each in ("check", "parse", "sample")]
     wanted += [f"data {each}" for each in ("list", "get", "path")]
+    wanted += [f"density {each}" for each in ("fit", "list")]
     assert words == set(wanted)
 
 

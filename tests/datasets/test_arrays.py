@@ -85,3 +85,16 @@ def test_arrays_grow_on_disc(tmp_path_factory, pieces):
     found = np.load(path)
     assert found.dtype == np.uint16
     assert found.tolist() == [value for piece in pieces for value in piece]
+
+
+def test_targets_are_of_the_rows_they_were_given_for():
+    data = flat([[1], [2, 2], [3], [4]]).subset([2, 0, 3])
+    y = np.array([[30.0], [10.0], [40.0]])
+    labelled = data.with_targets(y)
+    assert data.y is None
+    assert np.array_equal(labelled.batch([0, 1, 2]).y.numpy(), y)
+    part = labelled.subset([2, 0])
+    assert part.batch([0, 1]).y.tolist() == [[40.0], [30.0]]
+    assert part.batch([0, 1]).x.tolist() == [[4], [3]]
+    with pytest.raises(ValueError, match="2 targets for 3 sequences"):
+        data.with_targets(y[:2])

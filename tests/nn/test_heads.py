@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from molae.nn.heads import ConstantNormalHead, DeltaHead, NormalHead
+from molae.nn.heads import ConstantNormalHead, DeltaHead, NormalHead, PropertyHead
 
 HEADS = {"delta": DeltaHead, "normal": NormalHead, "constant": ConstantNormalHead}
 
@@ -45,3 +45,14 @@ def test_the_constant_scale():
     assert torch.equal(posterior.scale, torch.full((5, 4), 0.3))
     with pytest.raises(ValueError, match="DeltaHead"):
         ConstantNormalHead(6, 4, scale=0.0)
+
+
+def test_properties_of_codes():
+    head, z = PropertyHead(4, 3, hidden=5), torch.randn(2, 6, 4)
+    exact = head(z)
+    assert exact.shape == (2, 6, 3)
+    hidden = z @ head.hidden.weight.T + head.hidden.bias
+    by_hand = (hidden * hidden.sigmoid()) @ head.out.weight.T + head.out.bias
+    torch.testing.assert_close(exact, by_hand)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(head(z), exact)

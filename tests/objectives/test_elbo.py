@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from molae.distributions import NoDensityError
-from molae.objectives import VAE, Linear
+from molae.objectives import VAE, Linear, objective
 from molae.types import Batch
 
 
@@ -54,10 +54,40 @@ def test_parts_and_what_is_logged(model, batch):
 
 
 def test_beta_follows_its_schedule(model, batch):
-    objective = VAE(beta=Linear(0.0, 2.0, steps=10))
+    made = VAE(beta=Linear(0.0, 2.0, steps=10))
     for step, beta in ((0, 0.0), (5, 1.0), (10, 2.0), (99, 2.0)):
-        terms = objective.terms(model, batch, step)
+        terms = made.terms(model, batch, step)
         assert torch.allclose(terms.parts["beta_rate"], beta * terms.logged["rate"])
+
+
+def test_noise_is_scaled_for_the_decoder_and_not_for_the_rate(model, batch):
+    """With 0.01 as the Grammar VAE was published, with 0 exactly the mean is decoded."""
+    center = model.posterior(batch.x).center
+    full = {}
+    for scale in (0.0, 0.01, 1.0):
+        torch.manual_seed(4)
+        terms = VAE(beta=0.5, noise_scale=scale).terms(model, batch, 0)
+        torch.manual_seed(4)
+        z = model.posterior(batch.x).rsample()
+        missed = -model.likelihood(center + scale * (z - center)).log_prob(batch.x)
+        assert torch.allclose(terms.parts["distortion"], missed)
+        full[scale] = terms
+    assert torch.equal(full[0.0].parts["beta_rate"], full[1.0].parts["beta_rate"])
+    exact = -model.likelihood(center).log_prob(batch.x)
+    assert torch.allclose(full[0.0].parts["distortion"], exact)
+    assert not torch.allclose(full[1.0].parts["distortion"], exact)
+
+
+def test_one_fixed_variance_leaves_the_rate_of_the_mean(model, batch):
+    """cvvae: the rate is 0.5 ||mean||^2 and D times what a variance costs."""
+    scale = 0.1
+    with torch.no_grad():
+        model.scale.fill_(scale)
+    terms = objective("cvvae", beta=2.0).terms(model, batch, 0)
+    mean = model.posterior(batch.x).center
+    variance = mean.shape[1] * (0.5 * (scale**2 - 1) - math.log(scale))
+    expected = 0.5 * mean.square().sum(-1) + variance
+    assert torch.allclose(terms.parts["beta_rate"], 2.0 * expected)
 
 
 def test_weights_of_examples_reach_the_loss(model, batch):

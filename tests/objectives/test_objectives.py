@@ -11,7 +11,8 @@ from molae.names import OBJECTIVES, REGULARIZERS
 from molae.objectives import objective
 
 CASES = [("vae", {}), ("vae", {"beta": {"schedule": "cyclical", "period": 20}}), ("ae", {}),
-         ("ae", {"l2": 0.1})]  # fmt: skip
+         ("ae", {"weight": 0.1}), ("vae", {"noise_scale": 0.01}), ("cvvae", {"beta": 0.5}),
+         ("wae", {}), ("wae", {"weight": 2.0, "scales": [0.5, 1.0]})]  # fmt: skip
 CASES += [("rae", {"regularizer": name, "noise": 0.1}) for name in REGULARIZERS]
 CASES += [("rae", {"regularizer": "gp", "gradient": "jacobian"})]
 
@@ -87,4 +88,6 @@ def test_names_are_answered():
         with pytest.raises(ValueError, match="below 0"):
             objective("rae", **bad)
     with pytest.raises(ValueError, match="below 0"):
-        objective("ae", l2=-1.0)
+        objective("ae", weight=-1.0)
+    with pytest.raises(ValueError, match="below 0"):
+        objective("vae", noise_scale=-0.1)

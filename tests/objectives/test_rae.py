@@ -34,7 +34,7 @@ def test_plain_autoencoder_is_the_distortion(point_model, batch):
     terms = AE().terms(point_model, batch, 0)
     rae = RAE(beta=0.0).terms(point_model, batch, 0)
     assert torch.equal(terms.loss(), rae.loss())
-    with_l2 = AE(l2=0.1).terms(point_model, batch, 0)
+    with_l2 = AE(weight=0.1).terms(point_model, batch, 0)
     assert torch.allclose(
         with_l2.loss() - terms.loss(), 0.1 * squared_weights(point_model.decoder)
     )

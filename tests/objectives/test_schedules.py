@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molae.objectives.schedules import Constant, Cyclical, Linear, plain, schedule
+from molae.objectives.schedules import Constant, Cyclical, Linear, plain, schedule, settled
 
 ALL = [Constant(0.3), Linear(0.1, 0.9, 50), Cyclical(0.1, 0.7, 40, 0.25, 2)]
 
@@ -35,6 +35,12 @@ def test_cyclical_has_its_period(step):
     assert 0.0 <= made(step) <= 1.0
     assert made(step % 100) == (1.0 if step % 100 >= 50 else (step % 100) / 50)
     assert made(400 + step) == 1.0
+
+
+def test_where_schedules_end():
+    assert [settled(made) for made in ALL] == [0.3, 0.9, 0.7]
+    assert settled(0.2) == 0.2
+    assert settled({"schedule": "linear", "end": 0.4, "steps": 7}) == pytest.approx(0.4)
 
 
 def test_mistakes_are_answered():

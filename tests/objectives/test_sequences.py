@@ -12,7 +12,7 @@ from molae.models import Autoencoder
 from molae.nn.autoregressive import AutoregressiveDecoder
 from molae.nn.encoders import RecurrentEncoder
 from molae.nn.feedforward import FeedForwardDecoder
-from molae.nn.heads import DeltaHead, NormalHead
+from molae.nn.heads import ConstantNormalHead, DeltaHead, NormalHead
 from molae.objectives import objective
 from molae.objectives.regularizers import gradient_penalty
 from molae.types import PAD, Batch
@@ -74,7 +74,10 @@ def assemble(decoder, head):
     return Autoencoder(encoder, head(encoder.width, D), decoder, StandardNormal(D))
 
 
-CASES = [("vae", {}, NormalHead), ("ae", {"l2": 0.1}, DeltaHead)]
+CASES = [("vae", {}, NormalHead), ("ae", {"weight": 0.1}, DeltaHead)]
+CASES += [("cvvae", {}, ConstantNormalHead)]
+# Of four codes the discrepancy is known so badly that its noise must not count for much.
+CASES += [("wae", {"weight": 0.3}, head) for head in (DeltaHead, NormalHead)]
 CASES += [("rae", {"regularizer": r}, DeltaHead) for r in ("none", "l2", "gp", "sn")]
 CASES += [("rae", {"regularizer": "gp", "gradient": "jacobian"}, DeltaHead)]
 

@@ -148,6 +148,27 @@ def test_validation_is_the_mean_over_examples(toy):
     assert last["parts"].keys() == {"error", "weights"}
 
 
+@pytest.mark.parametrize("by_length", [True, False])
+def test_batches_of_like_length_or_of_any(toy, by_length):
+    spreads = {True: [], False: []}
+    seen = []
+
+    class Watch(toy.Regression):
+        def terms(self, model, batch, step):
+            spreads[self.training].append((batch.x >= 0).sum(1).double().std().item())
+            if not self.training:
+                seen.extend(map(tuple, batch.x.tolist()))
+            return super().terms(model, batch, step)
+
+    held = toy.Rows(160, seed=1)
+    options = {"validation": held, "epochs": 1, "by_length": by_length}
+    toy.train(toy.Net(), Watch(), toy.Rows(800), **options)
+    assert sorted(seen) == sorted(map(tuple, held.x.tolist()))
+    for found in spreads.values():
+        mean = np.mean(found)
+        assert mean < 0.7 if by_length else mean > 1.5
+
+
 def test_validation_sees_schedules_at_their_end(toy):
     model, objective = toy.build()
     seen, terms = [], objective.terms

@@ -40,6 +40,16 @@ def test_buckets_waste_little_padding():
     assert longest != sorted(longest)
 
 
+def test_without_lengths_a_batch_is_a_fair_sample():
+    lengths = np.arange(1600)
+
+    def spread(given):
+        return np.mean([lengths[batch].std() for batch in Buckets(1600, given, 32).epoch(0)])
+
+    assert spread(lengths) < 20
+    assert spread(None) > 0.9 * lengths.std()
+
+
 def test_in_order_covers_all():
     batches = in_order(10, np.arange(10)[::-1], 4)
     assert [list(b) for b in batches] == [[9, 8, 7, 6], [5, 4, 3, 2], [1, 0]]

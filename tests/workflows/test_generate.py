@@ -32,8 +32,8 @@ def test_does_not_depend_on_batch_or_number(run):
 
 
 def test_nothing_is_drawn_before_it_is_asked_for(run, monkeypatch):
-    sizes, sample = [], run.sample
-    monkeypatch.setattr(run, "sample", lambda n, *a, **k: sizes.append(n) or sample(n, *a, **k))
+    sizes, decode = [], run.decode
+    monkeypatch.setattr(run, "decode", lambda z, **k: sizes.append(len(z)) or decode(z, **k))
     made = generate(run, 10_000_000, batch=16, **FAST)
     for _ in range(20):
         next(made)
@@ -114,7 +114,60 @@ def test_filters_requirements_and_properties(run):
     assert made.counts.drawn == 15 + dropped
 
 
+def test_scaffolds(run):
+    """Only hits; what is drawn is what would be drawn without, as far as the last of them."""
+    wish = {"seed": 6, "temperature": 1.0}
+    few, many = (
+        generate(run, 12, scaffolds=["[#7]", "O"], batch=size, **wish, **FAST) for size in (5, 512)
+    )
+    found = texts(few)
+    assert found == texts(many)
+    assert few.counts == many.counts
+    drawn = texts(generate(run, few.counts.drawn, **wish, **FAST))
+    nitrogen = [text for text in drawn if "n" in text.lower()]
+    both = [text for text in nitrogen if "O" in text]
+    assert [text for text in both if text in found] == found
+    assert few.counts.missing["[#7]"] == len(drawn) - len(nitrogen) > 0
+    assert few.counts.missing["O"] == len(nitrogen) - len(found)
+    assert few.counts.drawn_for_each == len(drawn) / 12
+    assert ("without [#7]", few.counts.missing["[#7]"]) in few.counts.lines()
+
+
+def test_a_scaffold_that_does_not_come(run, monkeypatch):
+    monkeypatch.setattr("molae.workflows.generate.FRUITLESS", 70)
+    for number in (1, 500):
+        made = generate(run, number, scaffolds=["[U]"], batch=40, **FAST)
+        assert texts(made) == []
+        assert made.counts.exhausted
+        assert (made.counts.drawn, made.counts.missing) == (70, {"[U]": 70})
+        assert made.counts.drawn_for_each is None
+    made = generate(run, 1, scaffolds=["[U]"], max_draws=90, **FAST)
+    assert texts(made) == []
+    assert made.counts.drawn == 90
+
+
+def test_draws_in_a_row_that_keep_nothing(run, monkeypatch):
+    monkeypatch.setattr("molae.workflows.generate.FRUITLESS", 3)
+    wish = {"seed": 8, "temperature": 1.0}
+    drawn = texts(generate(run, 300, **wish, **FAST))
+    hit = ["O" in text for text in drawn]
+    stop = next(i for i in range(3, len(hit) + 1) if not any(hit[i - 3 : i]))
+    for size in (4, 512):
+        made = generate(run, 300, scaffolds=["O"], batch=size, **wish, **FAST)
+        assert texts(made) == [text for text, kept in zip(drawn[:stop], hit, strict=False) if kept]
+        assert (made.counts.drawn, made.counts.exhausted) == (stop, True)
+    made = generate(run, 300, scaffolds=["O"], max_draws=stop + 5, **wish, **FAST)
+    assert len(texts(made)) == sum(hit[: stop + 5])
+
+
+def test_a_smiles_that_is_no_pattern_for_itself(run):
+    with pytest.warns(UserWarning, match="lower case is aromatic"):
+        generate(run, 1, scaffolds=["C1=CC=CC=C1"])
+
+
 def test_refusals_come_at_once(run):
+    with pytest.raises(ValueError, match=r"SMARTS(.|\n)*\^"):
+        generate(run, 1, scaffolds=["C", "C[C"])
     with pytest.raises(ValueError, match="'qed'"):
         generate(run, 1, properties=["qedd"])
     with pytest.raises(ValueError, match="'pains'"):

@@ -1,0 +1,184 @@
+"""The second stage of a two-stage VAE: a VAE over codes."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from molae.densities.base import Progress, not_fitted
+from molae.densities.trained import Pace, in_tiles, seeded, silenced, train
+from molae.densities.whitened import Whitened
+
+_LOG_2PI = math.log(2.0 * math.pi)
+#: Pairs of a code and a sample of it that are decoded at once.
+_PAIRS = 1 << 15
+#: Gamma before training, and the slope that goes with it, see ``_SecondStage``.
+_GAMMA = 0.1
+_SLOPE = math.sqrt(1.0 - _GAMMA)
+
+
+class TwoStage(Whitened):
+    """A small VAE over codes, with as many latent numbers u as a code has and a learnt variance.
+
+    Dai and Wipf, *Diagnosing and Enhancing VAE Models*, ICLR 2019: p(u) = N(0, I),
+    p(w|u) = N(f(u), gamma I) with one gamma that is learnt, q(u|w) a diagonal normal. Where the
+    first stage has found the manifold of the data, its codes fill all their dimensions, and there
+    such a VAE can match their distribution. Theirs has three layers of 1024 that also see their
+    input again, and the released code of the RAE paper two of 1024, no gamma and no noise on what
+    is drawn; here draws are u ~ N(0, I), w = f(u) + gamma^(1/2) noise.
+
+    Its ``log_prob`` is a lower bound in expectation, the importance-weighted one (Burda, Grosse
+    and Salakhutdinov, ICLR 2016): log 1/K sum_k p(w, u_k) / q(u_k|w) with u_k from q(u|w). The
+    noise behind the u_k follows from the seed and is the same for every code, so that the same
+    code has the same value in any batch, and a gradient. More samples make it tighter, at their
+    price in time.
+
+    Fitted by the ELBO on nine tenths of the codes; those weights are kept that are best on the
+    others.
+
+    Args:
+        hidden: Width of the hidden layers of encoder and decoder.
+        layers: How many of those each has.
+        samples: K.
+        epochs: Passes over the codes, at most; see ``trained.Pace``, and for the next three.
+        batch_size: See there.
+        learning_rate: See there.
+        patience: See there.
+        jitter: Added to the diagonal of the covariance, see ``Whitened``.
+        rows: Fit to this many codes at most.
+        seed: Of weights, order and noise.
+    """
+
+    name = "two_stage"
+
+    vae: _SecondStage | None
+
+    def __init__(
+        self,
+        hidden: int = 256,
+        layers: int = 2,
+        samples: int = 64,
+        epochs: int = 200,
+        batch_size: int = 256,
+        learning_rate: float = 1e-3,
+        patience: int = 8,
+        jitter: float = 1e-6,
+        rows: int = 1_000_000,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(jitter, rows, seed)
+        if hidden < 1 or layers < 1 or samples < 1:
+            raise ValueError(
+                f"hidden, layers and samples must be 1 or more, got {hidden}, {layers} and "
+                f"{samples}"
+            )
+        pace = Pace(epochs, batch_size, learning_rate, patience)
+        self.hidden, self.layers, self.samples = hidden, layers, samples
+        self.epochs, self.batch_size = pace.epochs, pace.batch_size
+        self.learning_rate, self.patience = pace.learning_rate, pace.patience
+        self.register_module("vae", None)
+
+    @property
+    def width(self) -> int:
+        """Uniforms that a draw takes: one that is not used, D for u and D for the noise."""
+        return 2 * self.size + 1
+
+    def described(self) -> str:
+        """Layers, gamma and K."""
+        if self.vae is None:
+            return ""
+        gamma = float((2.0 * self.vae.log_scale).exp())
+        return (
+            f"{self.layers} layers of {self.hidden}, gamma {gamma:.3g}, bound of "
+            f"{self.samples} samples"
+        )
+
+    def _begin(self, size: int) -> None:
+        with seeded(self.seed):
+            made = _SecondStage(size, self.hidden, self.layers)
+        self.vae = made.to(self.mean).requires_grad_(False)
+
+    def _learn(self, w: Tensor, progress: Progress | None) -> None:
+        vae = self._fitted().float().requires_grad_(True)
+        pace = Pace(self.epochs, self.batch_size, self.learning_rate, self.patience)
+        train(vae, vae.loss, w.float(), pace, self.seed, progress)
+        vae.double()
+
+    def _white_log_prob(self, w: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        shape = (self.samples, 1, self.size)
+        noise = torch.randn(shape, generator=generator, dtype=torch.float64).to(w)
+        vae = self._fitted()
+        parts = torch.split(w, max(1, _PAIRS // self.samples))
+        weights = torch.cat([vae.log_weights(part, noise) for part in parts], 1)  # (K, n)
+        return weights.logsumexp(0) - math.log(self.samples)
+
+    def _white_draws(self, u: Tensor) -> Tensor:
+        """The first uniform is not used, the next D become u, the last D the noise."""
+        vae, size = self._fitted(), self.size
+        noise: Tensor = torch.special.ndtri(u[:, 1:])
+        center = in_tiles(vae.decode, noise[:, :size])
+        return center + vae.log_scale.exp() * noise[:, size:]
+
+    def _fitted(self) -> _SecondStage:
+        if self.vae is None:
+            raise not_fitted(self.name)
+        return self.vae
+
+
+class _SecondStage(nn.Module):
+    """Encoder, decoder and gamma; codes w (n, D), latent numbers u (..., n, D).
+
+    Both are a straight line plus a network, whose last layer is nought at first. So training
+    begins with the linear VAE w = (1 - gamma)^(1/2) u + gamma^(1/2) noise, whose likelihood is
+    N(0, I), that of the Gaussian of whitened codes, and whose posterior is exact (Tipping and
+    Bishop, *Probabilistic Principal Component Analysis*, J. R. Stat. Soc. B 61, 1999). Networks
+    alone begin by ignoring u, and stay there: no direction of whitened codes is worth more than
+    another, so that a VAE which knows nothing of their shape gains nothing by telling them apart.
+    """
+
+    def __init__(self, size: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.encoder = _layers(size, hidden, layers, 2 * size)
+        self.decoder = _layers(size, hidden, layers, size)
+        self.log_scale = nn.Parameter(torch.tensor(0.5 * math.log(_GAMMA)))  # log gamma^(1/2)
+
+    def decode(self, u: Tensor) -> Tensor:
+        """f(u), the mean of p(w|u), (..., n, D)."""
+        center: Tensor = _SLOPE * u + self.decoder(u)
+        return center
+
+    def posterior(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of q(u|w), (n, D) each."""
+        mean, log_scale = self.encoder(w).chunk(2, -1)
+        return _SLOPE * w + mean, (0.5 * math.log(_GAMMA) + log_scale).clamp(-10.0, 10.0)
+
+    def log_likelihood(self, w: Tensor, u: Tensor) -> Tensor:
+        """log p(w|u), (..., n)."""
+        error = (w - self.decode(u)) * (-self.log_scale).exp()
+        return -0.5 * (error.square() + _LOG_2PI).sum(-1) - w.shape[-1] * self.log_scale
+
+    def loss(self, w: Tensor, generator: torch.Generator) -> Tensor:
+        """-ELBO with one sample and the divergence in closed form, (n,)."""
+        mean, log_scale = self.posterior(w)
+        noise = torch.randn(w.shape, generator=generator, dtype=w.dtype).to(w)
+        rate = 0.5 * (mean.square() + (2.0 * log_scale).exp() - 1.0).sum(-1) - log_scale.sum(-1)
+        return rate - self.log_likelihood(w, mean + log_scale.exp() * noise)
+
+    def log_weights(self, w: Tensor, noise: Tensor) -> Tensor:
+        """log p(w, u) / q(u|w) for u from the noise (K, 1, D): (K, n)."""
+        mean, log_scale = self.posterior(w)
+        u = mean + log_scale.exp() * noise  # (K, n, D)
+        prior = -0.5 * u.square().sum(-1)
+        posterior = -0.5 * noise.square().sum(-1) - log_scale.sum(-1)  # 2 pi cancels
+        return self.log_likelihood(w, u) + prior - posterior
+
+
+def _layers(inside: int, hidden: int, layers: int, outside: int) -> nn.Sequential:
+    """A feed-forward network with ReLUs that says nought before it is trained."""
+    widths = [inside, *[hidden] * layers]
+    stack = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*stack, silenced(nn.Linear(hidden, outside)))

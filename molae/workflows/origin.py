@@ -1,0 +1,62 @@
+"""The files that a run was trained on, found again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from molae.datasets.cards import cards
+from molae.datasets.download import path as data_set
+from molae.datasets.files import DataError, data_digest
+from molae.runs.folder import RunError
+from molae.runs.run import Run
+
+
+def training_files(run: Run) -> list[Path]:
+    """The files that a run was trained on, found again by name and digest.
+
+    They are looked for under the names in the command that made the run, in this folder, in the
+    run's and in the one above it, and among the data sets that molae knows.
+
+    Raises:
+        RunError: One is not there, or has changed.
+    """
+    known = run.config.get("data", [])
+    if not known:
+        raise RunError(
+            f"{run.folder} does not say what it was trained on: name the files with --data FILE"
+        )
+    return [_found(run, name, sha256) for name, sha256 in known]
+
+
+def _found(run: Run, name: str, sha256: str) -> Path:
+    there = [path for path in _places(run, name) if path.is_file()]
+    for path in there:
+        if data_digest(path) == sha256:
+            return path
+    if there:
+        raise RunError(
+            f"{there[0]} is not what {run.folder} was trained on, it has changed since: name it "
+            "with --data FILE to use it all the same"
+        )
+    raise RunError(
+        f"the data of {run.folder}, {name}, is not found here: say where it is with --data FILE"
+    )
+
+
+def _places(run: Run, name: str) -> Iterator[Path]:
+    """Where a file of that name may be."""
+    words = shlex.split(run.card.get("command") or "")
+    yield from (Path(word) for word in words if Path(word).name == name)
+    yield Path(name)
+    if run.folder is not None:
+        yield run.folder / name
+        yield run.folder.resolve().parent / name
+    for card in cards():
+        if name in (place.file for places in card.files for place in places):
+            try:
+                found = data_set(card.name)
+            except DataError:
+                continue  # not fetched
+            yield found / name if found.is_dir() else found

@@ -1,0 +1,250 @@
+"""The page of an evaluation: one HTML file with all that it shows inside."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from molae.chem.drawing import grid, strip
+from molae.names import DENSITIES, PROPERTIES
+from molae.resources import report_template
+from molae.workflows import svg
+from molae.workflows.evaluation import DATA, HELD_OUT, REFERENCE, Evaluation
+
+#: Colours of lines that the page has.
+_COLOURS = 7
+#: Molecules in a row of a picture, and the pixels of one.
+_PER_ROW, _SIZE, _SIZE_IN_STRIP = 5, (220, 180), (158, 140)
+#: What stands where a number could not be had.
+_NOTHING = "&ndash;"
+
+
+def page(done: Evaluation) -> str:
+    """The whole page; it links to nothing and runs nothing."""
+    title = f"Evaluation of {done.about['run'] or 'a model'}"
+    sections = [
+        _about(done),
+        _tiles(done),
+        _notes(done),
+        _table(done),
+        _molecules(done),
+        _histograms(done),
+        _map(done),
+        _strips(done),
+        _glossary(done),
+    ]
+    body = "\n".join(section for section in sections if section)
+    return Template(report_template()).substitute(title=escape(title), body=body)
+
+
+def shown(value: float | None) -> str:
+    """A number for people: four figures, and 1 or 100 only where it is all.
+
+    ``None`` is a dash; a share of 0.99997 is 0.9999 and not 1.000.
+    """
+    if value is None:
+        return _NOTHING
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    text = f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
+    return "0.9999" if text == "1.0000" and value < 1 else text
+
+
+def _about(done: Evaluation) -> str:
+    about = done.about
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    held = about["held_out"]
+    lines = [
+        f"{about['date']}, {versions}, on {about['device']}.",
+        f"{about['n']:,} molecules from each density, seed {about['seed']}, decoded greedily.",
+        f"Held-out molecules: {held['molecules']:,} ({held['source']}).",
+    ]
+    text = "<br>".join(escape(line) for line in lines)
+    command = about.get("command")
+    made = f"<br>Trained by <code>{escape(str(command))}</code>" if command else ""
+    return f'<p class="soft">{text}{made}</p>'
+
+
+def _tip(done: Evaluation, name: str) -> str:
+    """The definition of a number, and on how much it was measured."""
+    size = done.sizes.get(name)
+    measured = f" Measured on {size:,}." if size else ""
+    return escape(done.definitions.get(name, name) + measured)
+
+
+def _words(name: str) -> str:
+    return escape(name.replace("_", " "))
+
+
+def _tiles(done: Evaluation) -> str:
+    tiles = []
+    for name, value in done.numbers.items():
+        sure = done.sure(name, value)
+        below = f"<span>{_between(sure)}</span>" if sure else ""
+        tiles.append(
+            f'<div class="tile"><span title="{_tip(done, name)}">{_words(name)}</span>'
+            f"<b>{shown(value)}</b>{below}</div>"
+        )
+    return f'<h2>The model</h2>\n<div class="tiles">{"".join(tiles)}</div>'
+
+
+def _notes(done: Evaluation) -> str:
+    items = "".join(f"<li>{escape(note)}</li>" for note in done.notes)
+    return f"<h2>To be minded</h2>\n<ul>{items}</ul>" if items else ""
+
+
+def _table(done: Evaluation) -> str:
+    sets = done.sets()
+    about = DENSITIES | {
+        DATA: "molecules that the model learnt from, as if they had been generated",
+        REFERENCE: "the molecules that all others are compared with",
+    }
+    head = "".join(
+        f'<th scope="col" title="{escape(about.get(name, name))}">{escape(name)}</th>'
+        for name in sets
+    )
+    rows = []
+    for name in done.columns():
+        cells = "".join(
+            _cell(done, name, numbers.get(name), who in done.densities)
+            for who, numbers in sets.items()
+        )
+        tip = _tip(done, name)
+        rows.append(f'<tr><th scope="row" title="{tip}">{_words(name)}</th>{cells}</tr>')
+    return (
+        '<h2>What it writes</h2>\n<div class="wide"><table><thead><tr><th></th>'
+        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _cell(done: Evaluation, name: str, value: float | None, generated: bool) -> str:
+    """A number, and how sure it is if it is a share of what was generated."""
+    sure = done.sure(name, value) if generated else None
+    tip = f' title="{_between(sure)}"' if sure else ""
+    return f"<td{tip}>{shown(value)}</td>"
+
+
+def _between(sure: tuple[float, float]) -> str:
+    return f"95 % confidence interval: {shown(sure[0])} to {shown(sure[1])}"
+
+
+def _molecules(done: Evaluation) -> str:
+    parts = []
+    for name, smiles in done.pictures.molecules.items():
+        picture = _drawn(smiles) if smiles else "<p>None of its draws is a molecule.</p>"
+        parts.append(f"<h3>{escape(name)}</h3>\n{picture}")
+    if not parts:
+        return ""
+    said = '<p class="soft">The first different molecules of each density, none chosen.</p>'
+    return "\n".join(["<h2>Molecules</h2>", said, *parts])
+
+
+def _drawn(smiles: Sequence[str | None], legends: Sequence[str] | None = None) -> str:
+    """Molecules as an ``<img>`` with the picture inside; in one row if they have legends."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "molecules.svg"
+        if legends is None:
+            grid(smiles, path, columns=_PER_ROW, size=_SIZE)
+        else:
+            strip(smiles, path, legends, size=_SIZE_IN_STRIP)
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+    listed = escape(", ".join(text or "nothing" for text in smiles))
+    return f'<img alt="{listed}" src="data:image/svg+xml;base64,{data}">'
+
+
+def _histograms(done: Evaluation) -> str:
+    pictures = done.pictures
+    lines = [name for name in pictures.properties if name != REFERENCE]
+    if not lines:
+        return ""
+    plots = []
+    names = list(dict.fromkeys(k for table in pictures.properties.values() for k in table))
+    for name in names:
+        series = {
+            who: pictures.properties[who][name]
+            for who in [*lines, REFERENCE]
+            if who in pictures.properties
+        }
+        drawing = svg.histogram(series, name, filled=REFERENCE)
+        said = escape(PROPERTIES.get(name, name))
+        plots.append(f"<figure>{drawing}<figcaption>{said}</figcaption></figure>")
+    keys = [
+        f'<li class="c{number % _COLOURS}"><i></i>{escape(name)}</li>'
+        for number, name in enumerate(lines)
+    ]
+    if REFERENCE in pictures.properties:
+        keys.append(f'<li><i class="area"></i>{REFERENCE}</li>')
+    return (
+        f'<h2>Properties</h2>\n<ul class="key">{"".join(keys)}</ul>\n'
+        f'<div class="plots">{"".join(plots)}</div>'
+    )
+
+
+def _map(done: Evaluation) -> str:
+    pictures = done.pictures
+    if not pictures.points:
+        return ""
+    window = svg.window(np.concatenate(list(pictures.points.values())))
+    every = np.concatenate(list(pictures.colours.values()))
+    known = every[np.isfinite(every)]
+    span = tuple(np.quantile(known, (0.02, 0.98)).tolist()) if len(known) else (0.0, 1.0)
+    order = sorted(pictures.points, key=lambda name: name != HELD_OUT)
+    plots = [
+        svg.cloud(
+            pictures.points[name],
+            pictures.colours.get(name, np.full(len(pictures.points[name]), np.nan)),
+            name,
+            window=window,
+            span=(span[0], span[1]),
+        )
+        for name in order
+    ]
+    by = pictures.coloured_by
+    share = " and ".join(f"{100 * part:.0f} %" for part in pictures.spread)
+    said = (
+        "Codes of held-out molecules and of generated ones on the two axes in which those of the "
+        f"held-out molecules spread most (principal components, {share} of their variance); "
+        f"each in the colour of its molecule's {by} ({PROPERTIES.get(by, by)})."
+    )
+    return (
+        f'<h2>Map of the codes</h2>\n<p class="soft">{escape(said)}</p>\n'
+        f'<div class="plots">{"".join(plots)}</div>\n{svg.scale(by, (span[0], span[1]))}'
+    )
+
+
+def _strips(done: Evaluation) -> str:
+    strips = [_drawn(*_points(rows)) for rows in done.pictures.strips]
+    if not strips:
+        return ""
+    said = (
+        "What the codes between two held-out molecules decode to, greedily. The ends are what "
+        "their own codes decode to. Below each molecule: how far along, and its Tanimoto "
+        "similarity to the molecule at the last end."
+    )
+    return "\n".join(["<h2>Interpolations</h2>", f'<p class="soft">{said}</p>', *strips])
+
+
+def _points(rows: Sequence[dict[str, Any]]) -> tuple[list[str | None], list[str]]:
+    """Molecules of an interpolation and the line under each."""
+    legends = [
+        f"{row['t']:.2f}" + (f"   {row['to_last']:.2f}" if "to_last" in row else "")
+        for row in rows
+    ]
+    return [row["smiles"] for row in rows], legends
+
+
+def _glossary(done: Evaluation) -> str:
+    used = {*done.numbers, *done.columns()}
+    items = "".join(
+        f"<dt>{_words(name)}</dt><dd>{escape(text)}</dd>"
+        for name, text in done.definitions.items()
+        if name in used
+    )
+    return f"<h2>What the numbers mean</h2>\n<dl>{items}</dl>"

@@ -1,0 +1,101 @@
+"""``molae evaluate`` as it is typed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from importlib.resources import files
+
+import pytest
+
+from molae.names import METRICS
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
+    path = tmp_path_factory.mktemp("held") / "held-out.smi"
+    lines = gzip.decompress(files("molae.data").joinpath("demo.smi.gz").read_bytes()).splitlines()
+    path.write_bytes(b"\n".join(lines[64:128]) + b"\n")
+    return path
+
+
+def test_of_a_file(molae, molecules, held_out, tmp_path):
+    drawn = tmp_path / "drawn.smi"
+    drawn.write_text(molecules.read_text() + "C1CC\nbroken(\n")
+    words = ["--reference", held_out, "--train", molecules, "--workers", 1]
+    result = molae("evaluate", drawn, *words, "-o", tmp_path / "report.json")
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "report.json").read_text())["metrics"]
+    assert told["validity"]["value"] == pytest.approx(64 / 66)
+    assert told["novelty"]["value"] == 0
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert lines["METRIC"].split() == ["METRIC", "GENERATED", "REFERENCE"]
+    assert set(METRICS) <= lines.keys()
+    assert "0.9697" in lines["validity"]
+    assert "needs at least 900 valid molecules" in lines["unique_1k"]
+    assert "64 of 66 records are molecules (2 syntax)" in result.stderr
+
+
+def test_on_a_terminal(monkeypatch, capsys):
+    """A table with lines; brackets in a remark are not taken for markup."""
+    from molae.cli import evaluate
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    evaluate._show(("metric", ""), [("fcd", "pip install 'molae[fcd]'"), ("snn", 0.5)])
+    shown = capsys.readouterr().out
+    assert "│ fcd    │ pip install 'molae[fcd]' │" in shown
+
+
+def test_from_standard_input(molae, held_out):
+    words = ["--reference", held_out, "--workers", 1, "-q"]
+    result = molae("evaluate", "-", *words, input="CCO\nCCN\n")
+    assert result.exit_code == 0, result.output
+    assert not result.stderr
+    assert "needs the training set" in result.stdout
+
+
+def test_of_a_model(molae, run_folder, molecules, tmp_path):
+    words = ["-m", run_folder, "--train", molecules, "-n", 10, "--workers", 1, "-q"]
+    result = molae("evaluate", *words, "-o", tmp_path / "report.html")
+    assert result.exit_code == 0, result.output
+    assert "reconstruction" in result.stdout
+    assert "validity" in result.stdout
+    assert "PRIOR" in result.stdout
+    assert (tmp_path / "report.html").read_text().lower().startswith("<!doctype html>")
+    refused = molae("evaluate", *words, "-o", tmp_path / "report.png")
+    assert refused.exit_code == 1
+    assert "report.png" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "either a file of generated molecules or a model"),
+        (["a.smi", "-m", "run"], "either a file of generated molecules or a model"),
+        (["a.smi"], "a file of molecules to compare with"),
+        (["a.smi", "--reference", "b.smi", "-n", 5], "belongs to a model"),
+    ],
+)
+def test_words_that_make_no_sense(molae, words, told):
+    result = molae("evaluate", *words)
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("\n", "nothing in it"), ("C1CC\n", "none of its 1 records is a molecule (1 syntax)")],
+)
+def test_a_reference_without_molecules(molae, molecules, tmp_path, given, told):
+    (tmp_path / "bad.smi").write_text(given)
+    result = molae("evaluate", molecules, "--reference", tmp_path / "bad.smi", "--workers", 1)
+    assert result.exit_code == 1
+    assert "bad.smi" in result.stderr
+    assert told in result.stderr
+
+
+def test_a_place_that_cannot_be_is_refused_before_the_work(molae, tmp_path):
+    words = ["missing.smi", "--reference", "missing.smi", "-o", tmp_path / "report.txt"]
+    result = molae("evaluate", *words)
+    assert result.exit_code == 1
+    assert "use .json or .csv" in result.stderr
