@@ -133,4 +133,4 @@ def _straighten(coupling: Any) -> None:
         for parameter in coupling.parameters():
             nn.init.zeros_(parameter)
     else:
-        silenced(list(coupling.hyper.modules())[-1])  # type: ignore[union-attr]
+        silenced(list(coupling.hyper.modules())[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -87,19 +88,25 @@ class CompiledMachine:
     ) -> None:
         self.size, self.max_steps, self.slack = grammar.size, max_steps, slack
         self.empty, self.first = len(grammar.nonterminals), grammar.start
-        # Within the budget no stack outgrows the steps; without it each rule may add to the stack.
-        self.depth = max_steps * (1 if budget else max(1, prices.width - 1)) + prices.width + 2
+        # Within budget and stack no stack outgrows the steps; else each rule may add to the stack.
+        growth = 1 if budget and prices.stack else max(1, prices.width - 1)
+        self.depth = max_steps * growth + prices.width + 2
         self.tables = _tables(prices, table, budget)
 
     def start(self, n: int) -> PackedState:
         """n derivations that hold the start symbol only."""
-        tracked, slots = self.tables.tracked, self.tables.slots
+        atoms = self.max_steps + 2 if self.tables.tracked else 0
+        branch = self.max_steps // 2 + 2 if self.tables.tracked else 0
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.int16) -> Tensor:
+            return torch.zeros(n, *shape, dtype=dtype, device="cpu")
+
         state = PackedState(
-            counts=torch.zeros(n, packed.COUNTS, dtype=torch.int32),
-            stack=torch.zeros(n, self.depth, dtype=torch.int16),
-            atoms=torch.zeros(n, self.max_steps + 2 if tracked else 0, dtype=torch.int16),
-            branch=torch.zeros(n, self.max_steps // 2 + 2 if tracked else 0, dtype=torch.int16),
-            slots=torch.zeros(n, 4, slots, dtype=torch.int16),
+            counts=zeros(packed.COUNTS, dtype=torch.int32),
+            stack=zeros(self.depth),
+            atoms=zeros(atoms),
+            branch=zeros(branch),
+            slots=zeros(4, self.tables.slots),
         )
         state.counts[:, packed.HEIGHT] = 1
         state.counts[:, packed.SLACK] = self.slack
@@ -127,7 +134,13 @@ class CompiledMachine:
         temperature: float = 1.0,
     ) -> Tensor:
         """``draws.choose`` among the legal rules, (n,) int64."""
-        out = np.empty(len(logits), dtype=np.int64)
+        n = len(state.counts)
+        if logits.shape != (n, self.size):
+            raise ValueError(f"logits have shape {tuple(logits.shape)}; expected {(n, self.size)}")
+        if not temperature > 0:
+            raise ValueError(f"temperature is {temperature}, expected a number above 0")
+        index, step = index.expand(n), step.expand(n)
+        out = np.empty(n, dtype=np.int64)
         tables, rows = self.tables, state.rows()
         key = np.uint64(mixed_seed(seed or 0) % 2**64)
         heat = 0.0 if seed is None else max(temperature, 1e-30)  # 0 / temperature is a number
@@ -137,7 +150,7 @@ class CompiledMachine:
 
     def advance(self, state: PackedState, rule: Tensor) -> PackedState:
         """Take one rule in every row, in place."""
-        rules = _plain(rule)
+        rules = self._rules(rule, (len(state.counts),))
         _share(partial(kernel.advance, self.tables, state.rows(), rules), len(rules))
         return state
 
@@ -148,17 +161,29 @@ class CompiledMachine:
     def mask(self, x: Tensor) -> Tensor:
         """Legal rules at every position: (n, T) -> (n, T, V) bool."""
         out = np.zeros((*x.shape, self.size), dtype=np.bool_)
-        rows = self.start(len(x)).rows()
-        _share(partial(kernel.masks, self.tables, rows, _plain(x), out), len(x), x.shape[1])
+        rows, rules = self.start(len(x)).rows(), self._rules(x, (len(x), self.max_steps))
+        _share(partial(kernel.masks, self.tables, rows, rules, out), len(x), x.shape[1])
         return torch.from_numpy(out)
 
     def first_illegal(self, x: Tensor) -> Tensor:
         """Where each derivation (n, T) takes an illegal rule, (n,) int64; -1 for nowhere."""
         found = np.empty(len(x), dtype=np.int64)
-        rows = self.start(len(x)).rows()
-        work = partial(kernel.first_illegal, self.tables, rows, _plain(x), found)
+        rows, rules = self.start(len(x)).rows(), self._rules(x, (len(x), x.shape[1]))
+        work = partial(kernel.first_illegal, self.tables, rows, rules, found)
         _share(work, len(x), x.shape[1])
         return torch.from_numpy(found)
+
+    def _rules(self, x: Tensor, most: tuple[int, ...]) -> NDArray[np.int64]:
+        """Rule ids for the kernel, which looks at no bounds itself.
+
+        Raises:
+            IndexError: There is no such rule, or there are more steps than there is room for.
+        """
+        if x.shape[0] != most[0] or x.ndim != len(most) or x.shape[-1] > max(most):
+            raise IndexError(f"rules have shape {tuple(x.shape)}; expected at most {most}")
+        if x.numel() and int(x.max()) >= self.size:
+            raise IndexError(f"there is no rule {int(x.max())}, only 0 to {self.size - 1}")
+        return _plain(x)
 
 
 def _plain(tensor: Tensor, dtype: torch.dtype = torch.int64) -> NDArray[Any]:
@@ -168,16 +193,17 @@ def _plain(tensor: Tensor, dtype: torch.dtype = torch.int64) -> NDArray[Any]:
 
 def _share(work: Callable[[int, int], None], n: int, steps: int = 1) -> None:
     """Do work on rows 0 to n, in threads if it is much."""
-    parts = min(torch.get_num_threads(), n * steps // SHARED)
+    parts = min(torch.get_num_threads(), n, n * steps // SHARED)
     if parts < 2:
         work(0, n)
         return
     ends = [n * part // parts for part in range(parts + 1)]
-    list(_threads(parts).map(work, ends[:-1], ends[1:]))
+    list(_threads(parts, os.getpid()).map(work, ends[:-1], ends[1:]))
 
 
 @lru_cache(maxsize=4)
-def _threads(count: int) -> ThreadPoolExecutor:
+def _threads(count: int, _process: int) -> ThreadPoolExecutor:
+    """Threads of this process: one that was forked has none of its parent's."""
     return ThreadPoolExecutor(count, "grammar machine")
 
 
@@ -205,9 +231,14 @@ def _tables(prices: Prices, table: AttributeTable | None, budget: bool) -> packe
         facts=facts,
         reads=short.reshape(2, 0) if table is None else _reads(table),
         tens=short if table is None else table.tens[:-1].astype(np.int16),
-        bracket_step=none.reshape(0, 0) if table is None else table.bracket_step,
+        bracket_step=none.reshape(0, 0) if table is None else _in_rows(table.bracket_step),
         bracket_capacity=none if table is None else table.bracket_capacity,
     )
+
+
+def _in_rows(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numba compiles anew for arrays that lie otherwise in memory."""
+    return np.ascontiguousarray(table)
 
 
 def _reads(table: AttributeTable) -> NDArray[np.int16]:

@@ -24,7 +24,7 @@ class Prices:
         pushed: Non-terminals that a rule puts on the stack, the first one last, (V, W) int64.
         pushes: How many these are, (V,) int64.
         window: First rule and end of the rules of each non-terminal, (N + 1, 2) int64.
-        gapless: Whether only its own rules stand in each window.
+        stack: Whether only rules of the non-terminal on top have a price.
     """
 
     cost: NDArray[np.int8] | NDArray[np.int32]
@@ -33,7 +33,7 @@ class Prices:
     pushed: Ints
     pushes: Ints
     window: Ints
-    gapless: bool
+    stack: bool
 
     @property
     def width(self) -> int:
@@ -70,9 +70,6 @@ def prices(grammar: Grammar, stack: bool = True) -> Prices:
     window = [(row[0], row[-1] + 1) if row else (0, 0) for row in found]
     if not stack:
         window = [(0, len(rules))] * empty
-    gapless = stack and all(
-        last - first == len(row) for (first, last), row in zip(window, found, strict=True)
-    )
     return Prices(
         cost=cost,
         ceiling=MAX_SLACK if tight else NEVER // 4096,
@@ -80,5 +77,5 @@ def prices(grammar: Grammar, stack: bool = True) -> Prices:
         pushed=np.array([p[::-1] + [0] * (width - len(p)) for p in pushes], dtype=np.int64),
         pushes=np.array([len(p) for p in pushes], dtype=np.int64),
         window=np.array([*window, (0, 0)], dtype=np.int64),
-        gapless=gapless,
+        stack=stack,
     )

@@ -80,8 +80,9 @@ class TensorMachine:
         self.size, self.max_steps, self.slack = grammar.size, max_steps, slack
         self.budget, self.device = budget, torch.device(device)
         self.empty, self.first = len(grammar.nonterminals), grammar.start
-        # Within the budget no stack outgrows the steps; without it each rule may add to the stack.
-        self.depth = max_steps * (1 if budget else max(1, prices.width - 1)) + prices.width + 2
+        # Within budget and stack no stack outgrows the steps; else each rule may add to the stack.
+        growth = 1 if budget and prices.stack else max(1, prices.width - 1)
+        self.depth = max_steps * growth + prices.width + 2
         self.ceiling = prices.ceiling
         self.cost = torch.from_numpy(prices.cost).to(device)
         # The last entry of what follows stands for "no rule".

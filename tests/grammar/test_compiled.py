@@ -22,6 +22,7 @@ SWITCHES = (
     {"attributes": False},
     {"budget": False},
     {"attributes": False, "budget": False, "stack": False},
+    {"attributes": False, "stack": False},
 )
 ROWS = 120
 
@@ -126,6 +127,28 @@ def test_half_precision_and_strided_logits(grammars):
     rule = machine.choose(state, part, seed=None, index=index, step=index)
     plain = part.float().contiguous()
     assert torch.equal(rule, machine.choose(state, plain, seed=None, index=index, step=index))
+
+
+def test_no_stack_outgrows_its_room():
+    text = "S -> 'a' S\nS -> 'l' L\nL -> 'x' A A A A\nA -> 'a'\n"
+    machines = both(Grammar.from_text(text), 60, stack=False, attributes=False)
+    rolled(machines, 60)
+
+
+def test_what_does_not_fit_is_an_error(grammars):
+    machine = GrammarConstraint(grammars["restricted"], 30)
+    state, index = machine.start(4), torch.arange(4)
+    logits = torch.zeros(4, machine.size)
+    with pytest.raises(IndexError, match="no rule"):
+        machine.mask(torch.full((2, 5), machine.size))
+    with pytest.raises(IndexError, match="shape"):
+        machine.mask(torch.zeros(2, 31, dtype=torch.int64))
+    with pytest.raises(IndexError, match="shape"):
+        machine.advance(state, torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match="logits"):
+        machine.choose(state, logits[:, 1:], seed=0, index=index, step=index)
+    with pytest.raises(ValueError, match="temperature"):
+        machine.choose(state, logits, seed=0, index=index, step=index, temperature=-1.0)
 
 
 def test_a_copy_makes_its_own_tables(grammars):
