@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .model import load_model
 from .options import Device, Model, Output, Quiet, Temperature, examples
 from .output import say, where
 
@@ -41,10 +42,9 @@ def decode(
     quiet: Quiet = False,
 ) -> None:
     """Turn codes back into molecules, in the same order."""
-    from molae.runs import Run
     from molae.workflows.encode import decode_file
 
-    run = Run.load(model, device=device)
+    run = load_model(model, device, quiet=quiet)
     done = decode_file(run, source, output, seed=seed, temperature=temperature)
     if not quiet:
         say(f"{done.written:,} molecules to {where(output)}.")

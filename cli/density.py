@@ -11,6 +11,7 @@ import typer
 
 from molae.names import DENSITIES
 
+from .model import load_model
 from .options import Column, Device, Model, Quiet, Seed, Workers, examples, known, named
 from .output import bar, say, table
 
@@ -111,10 +112,9 @@ def fit(
     A tenth of the codes is held out, always the same; how likely they are under each density of
     the model is printed in nats per code.
     """
-    from molae.runs import Run
     from molae.workflows.density import fit_density, list_densities
 
-    run = Run.load(model, device=device)
+    run = load_model(model, device, quiet=quiet)
     asked: int | Literal["auto"] | None = None
     if components is not None:
         asked = "auto" if components == "auto" else int(components)
@@ -142,10 +142,9 @@ def list_(model: Model = None) -> None:
 
     Nats per code, higher is better; the usual one is what molae generate draws from.
     """
-    from molae.runs import Run
     from molae.workflows.density import list_densities
 
-    rows = list_densities(Run.load(model, device="cpu"))
+    rows = list_densities(load_model(model, "cpu"))
     table([list(row.values()) for row in rows], _HEAD)
 
 

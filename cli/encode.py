@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .model import load_model
 from .options import Column, Device, Model, Quiet, Rejects, Workers, examples
 from .output import counts, say, where
 
@@ -38,10 +39,9 @@ def encode(
     quiet: Quiet = False,
 ) -> None:
     """Turn molecules into codes, one row of numbers each."""
-    from molae.runs import Run
     from molae.workflows.encode import encode_file
 
-    run = Run.load(model, device=device)
+    run = load_model(model, device, quiet=quiet)
     done = encode_file(run, source, output, column=column, rejects=rejects, workers=workers)
     if not quiet:
         say(f"{done.written:,} codes of {run.size} numbers to {where(output)}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .model import load_model
 from .options import (
     Config,
     Density,
@@ -41,7 +42,7 @@ EXAMPLES = examples(
     "molae generate -n 100 --like actives.smi --unique --exclude actives.smi -o more.smi",
     'molae generate -n 20 --like "CC(=O)Oc1ccccc1C(=O)O" --radius 0.3 -o near.png',
     "molae generate -n 50 --scaffold c1ccncc1 -p qed -o pyridines.csv",
-    "molae generate -n 100 --temperature 1 --density prior --seed 7 -o - | sort -u",
+    "molae generate -n 100 --temperature 1 --density prior --noise 0 --seed 7 -o - | sort -u",
 )
 
 
@@ -65,6 +66,15 @@ def generate(
     output: Output = Path("-"),
     temperature: Temperature = None,
     density: Density = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            show_default="that of the model",
+            help="Blur drawn codes by so much and tell the decoder: more gives more usual "
+            "molecules, 0 what the code says exactly.",
+        ),
+    ] = None,
     like: Annotated[
         list[str] | None,
         typer.Option(
@@ -136,7 +146,6 @@ def generate(
     and say how many that were. --like stays near molecules that are given; --exclude the same file
     to leave out those themselves.
     """
-    from molae.runs import Run
     from molae.workflows.generate import generate as work
     from molae.workflows.output import open_output
 
@@ -144,16 +153,19 @@ def generate(
         like,
         {"--radius": radius, "--like-column": like_column, "--like-rejects": like_rejects},
     )
-    run = Run.load(model, device=device)
+    run = load_model(model, device, quiet=quiet)
     chosen = list(dict.fromkeys([*(STANDARD_FILTERS if filters else ()), *(filter or ())]))
     source: str | LatentDensity | None = density
     if like:
-        source = _like(run, like, like_column, like_rejects, radius, density, workers, quiet)
+        source, around = _like(
+            run, like, like_column, like_rejects, radius, density, workers, quiet
+        )
+        noise = around if noise is None else noise
     drawn = work(
-        run, number, seed=seed, temperature=temperature, density=source, unique=unique,
-        exclude=exclude or (), exclude_column=exclude_column, scaffolds=scaffold or (),
-        filters=chosen, requirements=require or (), properties=property or (), batch=batch,
-        workers=workers, max_draws=max_draws,
+        run, number, seed=seed, temperature=temperature, noise=noise, density=source,
+        unique=unique, exclude=exclude or (), exclude_column=exclude_column,
+        scaffolds=scaffold or (), filters=chosen, requirements=require or (),
+        properties=property or (), batch=batch, workers=workers, max_draws=max_draws,
     )  # fmt: skip
     with open_output(output, drawn.columns, legend=_legend) as out:
         for row in _shown(drawn, number, quiet):
@@ -182,8 +194,11 @@ def _like(
     density: str | None,
     workers: int | None,
     quiet: bool,
-) -> LatentDensity:
-    """What codes like those of given molecules are drawn from; says what could not be used."""
+) -> tuple[LatentDensity, float | None]:
+    """What codes like those of given molecules are drawn from, and with what noise.
+
+    Says what could not be used.
+    """
     from molae.workflows.like import density_like, read_examples
 
     found = read_examples(run, like, column=column, rejects=rejects, workers=workers)

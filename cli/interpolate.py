@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .model import load_model
 from .options import Device, Model, Output, examples
 
 EXAMPLES = examples(
@@ -30,11 +31,10 @@ def interpolate(
     """Walk from one molecule's code to another's and decode on the way."""
     if path not in ("linear", "spherical"):
         raise typer.BadParameter(f"{path!r}: expected linear or spherical", param_hint="'--path'")
-    from molae.runs import Run
     from molae.workflows.interpolate import interpolate as work
     from molae.workflows.output import open_output
 
-    rows = work(Run.load(model, device=device), first, last, steps=steps, path=path)
+    rows = work(load_model(model, device), first, last, steps=steps, path=path)
     columns = {"smiles": str, "t": float, "to_first": float, "to_last": float}
     with open_output(output, columns, legend=_legend, per_row=min(steps, 5)) as out:
         for row in rows:

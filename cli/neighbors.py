@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .model import load_model
 from .options import Device, Model, Output, Seed, Temperature, examples
 from .output import say
 
@@ -31,11 +32,10 @@ def neighbors(
     device: Device = "auto",
 ) -> None:
     """Find molecules like a given one, the most similar first."""
-    from molae.runs import Run
     from molae.workflows.neighbors import neighbors as work
     from molae.workflows.output import open_output
 
-    run = Run.load(model, device=device)
+    run = load_model(model, device)
     rows = work(run, smiles, number, radius=radius, seed=seed, temperature=temperature)
     with open_output(output, {"smiles": str, "similarity": float}, legend=_legend) as out:
         for row in rows:

@@ -10,8 +10,12 @@ from typing import Annotated
 import typer
 
 from molae.names import DENSITIES, FILTERS, PROPERTIES, pick
+from molae.resources import DEFAULT_MODEL
 
 from .config import read_config
+
+#: What is meant where no model is named, for a line of help.
+USUAL_MODEL = f"the last run made here, else {DEFAULT_MODEL}"
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -110,7 +114,7 @@ def named(table: Mapping[str, object]) -> str:
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", metavar="RUN", show_default="the last run made",
+        "--model", "-m", metavar="RUN", show_default=USUAL_MODEL,
         help="A run folder, or the name of a shipped model.",
     ),
 ]  # fmt: skip

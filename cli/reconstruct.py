@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .model import load_model
 from .options import Column, Device, Model, Workers, examples
 from .output import table
 
@@ -42,11 +43,10 @@ def reconstruct(
     workers: Workers = None,
 ) -> None:
     """Encode molecules and decode them again: the exact-match rate, and the misses."""
-    from molae.runs import Run
     from molae.workflows.output import open_output
     from molae.workflows.reconstruct import reconstruct as work
 
-    run = Run.load(model, device=device)
+    run = load_model(model, device)
     done = work(run, source, column=column, limit=limit, workers=workers)
     head = {"smiles": str, "decoded": str, "similarity": float, "line": int}
     if output is not None:

@@ -46,6 +46,27 @@ EXAMPLES = examples(
 )
 
 
+def levels(text: str | None) -> float | list[float] | None:
+    """``0.05`` as a number, ``0.1:2`` as two; None stays None.
+
+    Raises:
+        typer.BadParameter: It is neither.
+    """
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(":")]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 2 or not all(0 <= number < float("inf") for number in numbers):
+        raise typer.BadParameter(
+            f"{text!r} is no level of noise; expected a number such as 0.05, or a lowest and a "
+            "highest one such as 0.1:2",
+            param_hint="'--noise'",
+        )
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def _usual(value: str) -> str:
     """What an option is where nothing is said."""
     return f"{value}, or that of --from"
@@ -209,7 +230,7 @@ def train(
         typer.Option(
             min=0.0,
             rich_help_panel=_MODEL,
-            show_default="rae 0.001, vae and cvvae 1 / latent-dim",
+            show_default="rae 0.05, vae and cvvae 1 / latent-dim",
             help="Weight of the rate (vae, cvvae) or of the code penalty (rae).",
         ),
     ] = None,
@@ -234,12 +255,13 @@ def train(
         ),
     ] = None,
     noise: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            min=0.0,
+            metavar="LEVEL|LOW:HIGH",
             rich_help_panel=_MODEL,
-            show_default="rae 0.05, cvvae 0.1",
-            help="Standard deviation of the noise on codes while training (rae, cvvae).",
+            show_default="rae 0.1:2, cvvae 0.1",
+            help="Standard deviation of the noise on codes while training (rae, cvvae); of a "
+            "range, which the decoder is told, each molecule has its own (rae).",
         ),
     ] = None,
     noise_scale: Annotated[
@@ -315,7 +337,7 @@ def train(
             grammar=grammar, max_steps=max_steps, properties=property or (),
             property_weight=property_weight, column=column, validation=validation, epochs=epochs,
             seconds=seconds, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
-            beta=beta, beta_warmup=beta_warmup, weight=weight, noise=noise,
+            beta=beta, beta_warmup=beta_warmup, weight=weight, noise=levels(noise),
             noise_scale=noise_scale, encoder_hidden=encoder_hidden,
             decoder_hidden=decoder_hidden, embedding=embedding, components=components,
             patience=patience, seed=seed, device=device, precision=precision, resume=resume,

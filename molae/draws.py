@@ -57,6 +57,23 @@ def uniforms(seed: int, index: Tensor, step: Tensor) -> Tensor:
     return (_shift(x, 41).to(torch.float32) + 0.5) * 2.0**-23
 
 
+def normals(seed: int, index: Tensor, width: int, first: int) -> Tensor:
+    """Standard normal numbers, by inverting the normal distribution: index (n,) -> (n, width).
+
+    Args:
+        seed: Any integer.
+        index: Number of each item, (n,) int64.
+        width: Numbers for each item.
+        first: Step of the first number; it and the following key the draws, see ``uniforms``.
+
+    Returns:
+        float64, none further from 0 than 5.3.
+    """
+    steps = torch.arange(first, first + width, device=index.device)
+    found: Tensor = torch.special.ndtri(uniforms(seed, index[:, None], steps).double())
+    return found
+
+
 def _legal_scores(logits: Tensor, allowed: Tensor) -> Tensor:
     """Logits with -inf where they are not allowed, and finite where they are."""
     scores = torch.nan_to_num(logits.float(), nan=-3.0e38, posinf=3.0e38, neginf=-3.0e38)

@@ -14,6 +14,9 @@ from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+#: The shipped model that is meant where none is named and none was trained here.
+DEFAULT_MODEL = "zinc"
+
 
 class ResourceError(ValueError):
     """Nothing of that name is shipped."""

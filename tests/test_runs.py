@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -15,7 +14,7 @@ from molae.codecs import EncodeError, GrammarCodec
 from molae.densities import density
 from molae.grammar.restrict import restricted
 from molae.names import DECODERS, HEADS, OBJECTIVES
-from molae.runs import Run, RunError, build, find, remember
+from molae.runs import Run, RunError, build
 from molae.runs.build import DECODERS as MADE_DECODERS
 from molae.runs.build import HEADS as MADE_HEADS
 from molae.runs.build import USUAL_HEAD
@@ -54,6 +53,21 @@ def run():
 @pytest.fixture
 def saved(run, tmp_path):
     return run.save(tmp_path / "run")
+
+
+def told():
+    """A run whose decoder is told of noise, and cares."""
+    torch.manual_seed(0)
+    settings = config(
+        decoder={"name": "autoregressive", "embedding": 8, "hidden": 16, "noise": [0.1, 2.0]}
+    )
+    settings["objective"] = {"name": "rae", "noise": [0.1, 2.0]}
+    settings["generation"], settings["densities"] = {"noise": 0.7}, {}
+    run = build(settings, GrammarCodec(restricted(TOKENS), 30))
+    with torch.no_grad():
+        run.model.decoder.noise.outer.weight.normal_()
+        run.model.decoder.to_logits.weight.mul_(8)
+    return run
 
 
 @pytest.fixture(autouse=True)
@@ -258,8 +272,6 @@ def test_refused_folders(run, saved, tmp_path):
         Run.load(saved / CONFIG)
     with pytest.raises(RunError, match="not a run"):
         Run.load(saved / "densities")
-    with pytest.raises(RunError, match="no model is named"):
-        Run.load()
 
 
 def _edit(path, **changes):
@@ -334,15 +346,6 @@ def test_unfinished_keeps_settings(run, tmp_path):
         Run.load(tmp_path / "half")
 
 
-def test_the_last_run_is_remembered(saved):
-    remember(saved)
-    assert find() == saved.resolve()
-    assert Run.load(device="cpu").size == 8
-    shutil.rmtree(saved)
-    with pytest.raises(RunError, match="is gone"):
-        find()
-
-
 def test_a_device_that_is_not_there(saved):
     with pytest.raises(ValueError, match="device of this machine"):
         Run.load(saved, "cuda:77")
@@ -387,3 +390,32 @@ def test_unknown_settings_are_answered():
         made(encoder={"name": "recurrent", "hiden": 3})
     with pytest.raises(ValueError, match="'recurrent'"):
         made(encoder={"name": "recurent"})
+
+
+def test_noise_on_codes(run):
+    blurring = told()
+    assert (blurring.noise, blurring.noise_range) == (0.7, [0.1, 2.0])
+    whole = blurring.sample(30, seed=5)
+    assert whole == blurring.sample(11, seed=5) + blurring.sample(19, seed=5, start=11)
+    assert whole == blurring.sample(30, seed=5, noise=0.7)
+    assert whole != blurring.sample(30, seed=5, noise=0.0)
+    z = torch.randn(2000, 8)
+    assert blurring.decode(z[:30]) != blurring.decode(z[:30], noise=1.5)
+    index = torch.arange(2000)
+    moved = blurring.blurred(z, 0.5, 3, index) - z
+    assert moved.std().item() == pytest.approx(0.5, rel=0.02)
+    assert abs(moved.mean().item()) < 0.02
+    torch.testing.assert_close(blurring.blurred(z[7:9], 0.5, 3, index[7:9]) - z[7:9], moved[7:9])
+    assert blurring.blurred(z, 0.0, 3, index) is z
+    assert (run.noise, run.noise_range) == (0.0, [])
+    with pytest.raises(ValueError, match="cannot be told"):
+        run.sample(2, noise=0.1)
+    with pytest.raises(ValueError, match="noise is -1"):
+        blurring.decode(z, noise=-1)
+
+
+def test_a_range_of_noise_needs_a_decoder_that_is_told():
+    settings = config(decoder={"name": "feedforward", "hidden": 16})
+    settings["objective"] = {"name": "rae", "noise": [0.1, 2.0]}
+    with pytest.raises(ValueError, match="needs a decoder that is told"):
+        build(settings, GrammarCodec(restricted(TOKENS), 30))

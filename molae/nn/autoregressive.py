@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from molae.nn.context import join
+from molae.nn.exactness import NoiseReader
 from molae.nn.generation import Memory
 from molae.nn.likelihood import SequenceLikelihood
 from molae.nn.recurrence import GRUSteps, double_backward, make_gru, run
@@ -31,6 +33,9 @@ class AutoregressiveDecoder(nn.Module):
         hidden: Width of the GRU.
         layers: Layers of the GRU.
         context: C, the width of the context, 0 for none; it is put beside the code.
+        noise: Lowest and highest standard deviation of the noise that codes may carry, see
+            ``NoiseReader``. The decoder is then told of it, as one number more in the context, the
+            last; where there is none, codes are exact.
         word_dropout: In training, the share of fed entries that are blanked, so that the code is
             needed (Bowman et al., *Generating Sentences from a Continuous Space*, 2016).
         tile: Rows that generation computes at once.
@@ -50,6 +55,7 @@ class AutoregressiveDecoder(nn.Module):
         hidden: int = 512,
         layers: int = 1,
         context: int = 0,
+        noise: Sequence[float] | None = None,
         word_dropout: float = 0.0,
         tile: int = 512,
         precision: str = "fp32",
@@ -63,25 +69,44 @@ class AutoregressiveDecoder(nn.Module):
         self.to_state = nn.Linear(latent + context, layers * hidden)
         self.gru = make_gru(embedding, hidden, layers)
         self.to_logits = nn.Linear(hidden, size)
+        self.noise = None  # made last: the rest starts with the same weights with it and without
+        if noise is not None:
+            self.noise = NoiseReader(latent, context, embedding + layers * hidden, noise)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> SequenceLikelihood:
-        """p(x|z) for codes z (*S, B, D) and contexts (B, C)."""
-        return SequenceLikelihood(self, join(z, context, self.context))
+        """p(x|z) for codes z (*S, B, D) and contexts (B, C), or (B, C + 1) with the noise."""
+        if self.noise is None:
+            return SequenceLikelihood(self, join(z, context, self.context))
+        if context is None or context.shape[-1] == self.context:
+            z = join(z, context, self.context)
+            return SequenceLikelihood(self, torch.cat([z, torch.zeros_like(z[..., :1])], -1))
+        return SequenceLikelihood(self, join(z, context, self.context + 1))
 
     def logits(self, z: Tensor, x: Tensor) -> Tensor:
-        """Unmasked logits from z (N, D + C) and what stands before in x (N, T): (N, T, V)."""
+        """Unmasked logits from z (N, D + C [+ 1]) and what is before in x (N, T): (N, T, V)."""
         fed = torch.cat([x.new_full((len(x), 1), PAD), x[:, :-1]], 1).t() + 1  # (T, N)
         if self.training and self.word_dropout > 0:
             fed = fed * (torch.rand(fed.shape, device=fed.device) >= self.word_dropout)
-        inputs = self.embedding(fed) + self.to_input(z)  # (T, N, E)
-        states = run(self.gru, inputs, self.first_state(z))  # (T, N, H)
+        constant, first = self.read(z)
+        states = run(self.gru, self.embedding(fed) + constant, first)  # (T, N, H)
         out: Tensor = self.to_logits(states)
         return out.transpose(0, 1)
 
-    def first_state(self, z: Tensor) -> Tensor:
-        """The state before the first step: z (N, D + C) -> (L, N, H)."""
-        wide = torch.tanh(self.to_state(z)).view(len(z), self.gru.num_layers, -1)
-        return wide.transpose(0, 1).contiguous()
+    def read(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """What the steps need of codes z (N, D + C [+ 1]).
+
+        Returns:
+            What is added to every input, (N, E), and the states before the first step, (L, N, H).
+        """
+        if self.noise is None:
+            constant, wide = self.to_input(z), self.to_state(z)
+        else:
+            code, more = self.noise(z)
+            split = self.embedding.embedding_dim
+            constant = self.to_input(code) + more[:, :split]
+            wide = self.to_state(code) + more[:, split:]
+        wide = torch.tanh(wide).view(len(z), self.gru.num_layers, -1)
+        return constant, wide.transpose(0, 1).contiguous()
 
     def stepper(self) -> AutoregressiveStepper:
         """The decoder in single steps, with its weights as they are now."""
@@ -104,9 +129,9 @@ class AutoregressiveStepper:
         self.bias = decoder.to_logits.bias.detach().to(self.dtype)
 
     def begin(self, z: Tensor) -> Memory:
-        """The memory of fresh sequences: z (n, D + C) -> (n, 3H) and L times (n, H)."""
-        constant = self.gru.project(self.decoder.to_input(z))
-        return [constant, *self.decoder.first_state(z).unbind(0)]
+        """The memory of fresh sequences: z (n, D + C [+ 1]) -> (n, 3H) and L times (n, H)."""
+        constant, first = self.decoder.read(z)
+        return [self.gru.project(constant), *first.unbind(0)]
 
     def step(self, memory: Memory, previous: Tensor, step: Tensor) -> tuple[Tensor, Memory]:
         """Logits (n, V) after ``previous`` (n,), and the new memory; ``step`` is not needed."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from molae.names import REGULARIZERS, pick
+from molae.nn.exactness import noise_range
 from molae.objectives.base import Model, Objective, distortion
 from molae.objectives.regularizers import (
     GRADIENTS,
@@ -45,8 +49,12 @@ class RAE(Objective):
         regularizer: ``none``, ``l2``, ``gp`` or ``sn``.
         weight: Of ``l2`` or ``gp``.
         gradient: Form of ``gp``: ``squared`` (authors' code) or ``jacobian`` (paper).
-        noise: Standard deviation of normal noise on the code that the decoder is given in
-            training; the code term sees the code without it.
+        noise: Standard deviation sigma of normal noise on the code that the decoder is given in
+            training; the code term sees the code without it. Two numbers are the lowest and the
+            highest: each example has its own sigma, uniform on a logarithmic scale, and the
+            decoder is told it (see ``NoiseReader``, which the decoder must have). Codes then lie
+            so that what matters most survives the most noise, and one model can both write down
+            exactly what it was given and draw what is usual. Held-out losses are without noise.
 
     Parts: ``distortion``, ``code`` = beta 0.5 ||z||^2 and ``penalty`` (the head's own), each
     (B,), and ``regularizer``, () for ``l2``, (B,) for ``gp``. Logged: ``code_norm`` = ||z|| (B,)
@@ -59,16 +67,21 @@ class RAE(Objective):
         regularizer: str = "none",
         weight: float = 1e-4,
         gradient: str = "squared",
-        noise: float = 0.0,
+        noise: float | Sequence[float] = 0.0,
     ) -> None:
         super().__init__()
-        if weight < 0 or noise < 0:
-            raise ValueError(f"weight and noise must not be below 0, got {weight} and {noise}")
+        if isinstance(noise, int | float):
+            if noise < 0:
+                raise ValueError(f"noise must not be below 0, got {noise}")
+            self.noise: float | list[float] = noise
+        else:
+            self.noise = list(noise_range(noise))
+        if weight < 0:
+            raise ValueError(f"weight must not be below 0, got {weight}")
         self.beta = schedule(beta)
         self.regularizer = pick(REGULARIZERS, regularizer, "regularizer")
         self.weight = weight
         self.gradient = pick(GRADIENTS, gradient, "form of the gradient penalty")
-        self.noise = noise
 
     def prepare(self, model: Model) -> None:
         """For ``sn``: normalise the decoder's layers. Changes the names of its weights."""
@@ -79,9 +92,7 @@ class RAE(Objective):
         """Parts of the loss."""
         posterior = model.posterior(batch.x, batch.context)
         code = posterior.center
-        z = code
-        if self.noise and self.training:
-            z = code + self.noise * torch.randn_like(code)
+        z, batch = self._disturbed(code, batch) if self.training else (code, batch)
         beta = self.beta(step)
         half_norm = 0.5 * code.square().sum(-1)
         parts = {
@@ -95,6 +106,16 @@ class RAE(Objective):
             parts["regularizer"] = self.weight * gradient_penalty(model, batch, z, self.gradient)
         norm = (2.0 * half_norm.detach()).sqrt()
         return Terms(parts, {"code_norm": norm, "beta": norm.new_tensor(beta)})
+
+    def _disturbed(self, code: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
+        """Codes (B, D) with noise, and what the decoder is conditioned on, with its level."""
+        if not isinstance(self.noise, list):
+            return (code + self.noise * torch.randn_like(code) if self.noise else code), batch
+        low, high = self.noise
+        span = math.log(high / low)
+        sigma = low * torch.exp(span * torch.rand(len(code), 1, device=code.device))  # (B, 1)
+        told = sigma if batch.context is None else torch.cat([batch.context.float(), sigma], -1)
+        return code + sigma * torch.randn_like(code), replace(batch, context=told)
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor, by name, fit for JSON."""

@@ -65,6 +65,7 @@ def build(config: dict[str, Any], codec: AnyCodec) -> Run:
     """
     settings, wanted = config["model"], config["objective"]
     _check_pair(wanted["name"], settings["head"]["name"])
+    _check_noise(wanted, settings["decoder"])
     properties = config.get("properties")
     goal: Objective = objective(**wanted)
     if properties is not None:
@@ -123,4 +124,19 @@ def _check_pair(goal: str, head: str) -> None:
         raise ValueError(
             "the objective 'vae' needs a head with a density, and 'delta' is a point: use the "
             "head 'normal' or 'constant', or the objective 'rae'"
+        )
+
+
+def _check_noise(goal: dict[str, Any], decoder: dict[str, Any]) -> None:
+    """Refuse a range of noise that the decoder cannot be told of.
+
+    Raises:
+        ValueError: With what to use instead.
+    """
+    noise = goal.get("noise")
+    if isinstance(noise, list | tuple) and not decoder.get("noise"):
+        raise ValueError(
+            f"noise from {noise[0]:g} to {noise[-1]:g} needs a decoder that is told how much "
+            f"there is, and {decoder['name']!r} is not: use the decoder 'autoregressive' with a "
+            "range of noise, or one level of noise"
         )

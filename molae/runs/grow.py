@@ -54,7 +54,7 @@ def carry(old: Run, new: Run) -> int:
     odd = sorted(
         name
         for name in mine.keys() ^ theirs.keys()
-        if name in theirs or not name.startswith("predictor.")
+        if name in theirs or not name.startswith(("predictor.", "decoder.noise."))
     )[:3]
     if odd:
         raise RunError(f"the two models differ in more than their rules: {', '.join(odd)}")

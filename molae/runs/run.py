@@ -14,6 +14,7 @@ from torch import Tensor
 from molae.chem.molecules import canonical as canonical_smiles
 from molae.codecs import CharacterCodec, GrammarCodec, codec_from_dict
 from molae.densities import LatentDensity
+from molae.draws import normals
 from molae.grammar.cfg import GrammarError
 from molae.models import Autoencoder
 from molae.names import pick
@@ -29,6 +30,9 @@ _UNBUILDABLE = (
 )  # fmt: skip
 #: Codes decoded at once, and texts encoded at once; results do not depend on them.
 _DECODED, _ENCODED = 8192, 512
+#: Steps from here on key the noise that is put on codes; choices of rules and draws of codes use
+#: others, so that no random number is used twice.
+_NOISE_STEP = 1 << 21
 
 
 class Run:
@@ -70,7 +74,8 @@ class Run:
         """A saved run. No code in its folder is executed.
 
         Args:
-            name: A run folder, the name of a shipped model, or None for the last run made here.
+            name: A run folder, the name of a shipped model, or None for the last run made here;
+                where there is none, for the shipped model ``zinc``.
             device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the best there is.
 
         Raises:
@@ -173,6 +178,20 @@ class Run:
         """Names of the properties that are predicted from codes; none for most runs."""
         return list(self.config.get("properties", {}).get("names", []))
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise that is put on drawn codes unless another is asked for.
+
+        The decoder is told of it, so that it writes what is usual around a code where no density
+        could say exactly which codes are in use. 0 for a decoder that cannot be told.
+        """
+        return float(self.config.get("generation", {}).get("noise", 0.0))
+
+    @property
+    def noise_range(self) -> list[float]:
+        """Lowest and highest noise that the decoder was trained with and can be told of, or []."""
+        return list(self.config["model"]["decoder"].get("noise") or [])
+
     def to(self, device: torch.device | str) -> Run:
         """The run itself, its model moved to a device; densities stay on the CPU."""
         self.model.to(device)
@@ -227,6 +246,7 @@ class Run:
         seed: int | None = None,
         temperature: float | None = None,
         index: Tensor | None = None,
+        noise: float = 0.0,
         canonical: bool = True,
     ) -> list[str | None]:
         """The text of each code.
@@ -237,6 +257,7 @@ class Run:
                 likely rule is taken at every step; a temperature alone draws with seed 0.
             temperature: Of the draws, 1 by default; 0 takes the most likely rule at every step.
             index: Numbers of the codes, (n,) int64, which key the draws; 0, 1, 2, ... by default.
+            noise: Standard deviation of the noise that the codes carry, which the decoder is told.
             canonical: Molecules as canonical isomeric SMILES; False gives exactly the terminals
                 of the derivation.
 
@@ -244,10 +265,12 @@ class Run:
             n texts. None only where the grammar makes no promise that it is a molecule.
 
         Raises:
-            ValueError: z is not (n, D), or the temperature is below 0.
+            ValueError: z is not (n, D), the temperature is below 0, or there is noise and the
+                decoder cannot be told.
         """
         seed, warmth = _drawn(seed, temperature)
         z = self._checked(z)
+        told = self._told(noise)
         index = torch.arange(len(z)) if index is None else index
         texts: list[str | None] = []
         self.model.eval()
@@ -256,6 +279,7 @@ class Run:
         ):
             x = self.model.decode(
                 part.to(self.device, torch.float32),
+                None if told is None else told.expand(len(part), 1),
                 seed=seed,
                 index=numbers.to(self.device),
                 temperature=warmth,
@@ -276,6 +300,7 @@ class Run:
         *,
         density: str | None = None,
         temperature: float | None = None,
+        noise: float | None = None,
         start: int = 0,
         canonical: bool = True,
     ) -> list[str | None]:
@@ -287,6 +312,7 @@ class Run:
             density: What codes are drawn from; see ``density``.
             temperature: Of draws from p(x|z); None or 0 takes the most likely rule at every
                 step, so that all the chance is in the code.
+            noise: Put on drawn codes, see ``noise`` of the run, which is the default.
             start: Number of the first.
             canonical: As for ``decode``.
 
@@ -296,10 +322,21 @@ class Run:
         if n < 0:
             raise ValueError(f"n is {n}; expected 0 or more")
         index = torch.arange(start, start + n)
-        z = self.density(density).sample_rows(seed, index)
-        if temperature is None:
-            return self.decode(z, canonical=canonical)
-        return self.decode(z, seed=seed, temperature=temperature, index=index, canonical=canonical)
+        noise = self.noise if noise is None else noise
+        return self.decode(
+            self.blurred(self.density(density).sample_rows(seed, index), noise, seed, index),
+            seed=None if temperature is None else seed,
+            temperature=temperature,
+            index=index,
+            noise=noise,
+            canonical=canonical,
+        )
+
+    def blurred(self, z: Tensor, noise: float, seed: int, index: Tensor) -> Tensor:
+        """Codes (n, D) with normal noise of that standard deviation, keyed by seed and index."""
+        if not noise:
+            return z
+        return z + noise * normals(seed, index, self.size, _NOISE_STEP).to(z)
 
     @torch.no_grad()
     def predict(self, z: Tensor) -> Tensor:
@@ -328,6 +365,19 @@ class Run:
             for part in torch.split(z, _DECODED)
         ]
         return (torch.cat(parts) * std + mean).float()
+
+    def _told(self, noise: float) -> Tensor | None:
+        """What the decoder is told of the noise, (1, 1); None where codes are exact."""
+        if not 0 <= noise < float("inf"):
+            raise ValueError(f"noise is {noise}; expected a number from 0 up")
+        if not noise:
+            return None
+        if not self.noise_range:
+            raise ValueError(
+                f"noise is {noise:g}, and the decoder of this run cannot be told of any: leave it "
+                "out, or train with a range of noise, such as --noise 0.1:2"
+            )
+        return torch.full((1, 1), noise, device=self.device)
 
     def _checked(self, z: Tensor) -> Tensor:
         z = torch.as_tensor(z)

@@ -208,7 +208,8 @@ def evaluate_file(
         generated: A molecule file, or ``-``. What is no molecule counts against validity.
         reference: A molecule file. What is no molecule is left out, and counted.
         train: The training file, for novelty.
-        column: SMILES column of ``generated``, if it is a table; of the others it is guessed.
+        column: SMILES column of ``generated``, if it is a table. The others are read by it too
+            where they have a column of that name; else it is guessed.
         workers: Processes; None for one a core.
         progress: Show bars.
 
@@ -217,7 +218,7 @@ def evaluate_file(
             molecule.
     """
     drawn = texts_of(generated, column)
-    held, known = texts_of(reference), None if train is None else texts_of(train)
+    held, known = _beside(reference, column), None if train is None else _beside(train, column)
     names = str(reference), str(train)
     ruler = Yardstick(held, known, workers=workers, progress=progress, names=names)
     found = ruler.look(drawn, "generated")
@@ -251,6 +252,16 @@ def texts_of(
     with Input(path, column, whole_lines=whole_lines) as given:
         texts: list[str | None] = [record.smiles for record in given.reader]
         return texts + [None] * given.rejected.count
+
+
+def _beside(path: str | Path, column: str | None) -> list[str | None]:
+    """The SMILES of a file that may have a column of that name; a number is of another table."""
+    if column is None or column.isdecimal():
+        return texts_of(path)
+    try:
+        return texts_of(path, column)
+    except DataError:
+        return texts_of(path)
 
 
 def _counted(source: str | Path, found: Profile) -> Counted:

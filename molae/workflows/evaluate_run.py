@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import count
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from molae import __version__
 from molae.codecs import GrammarCodec
@@ -19,9 +20,13 @@ from molae.grammar.promise import has_attributes, promise
 from molae.runs.run import Run
 from molae.workflows.evaluation import Evaluation, definitions
 from molae.workflows.held_out import HeldOut, held_out
+from molae.workflows.measures import Show, unseen
 from molae.workflows.testbench import Bench, Stage
 
 __all__ = ["Evaluation", "evaluate_run"]
+
+#: Densities that an evaluation should show beside the prior.
+_EXPECTED = ("gaussian", "gmm", "flow")
 
 
 def evaluate_run(
@@ -60,11 +65,17 @@ def evaluate_run(
     for name in names:
         run.density(name)  # an unknown name is refused before anything is computed
     held = held_out(run, reference, train)
-    done = Evaluation(_about(run, n, seed, held), definitions=definitions())
+    done = Evaluation(_about(run, names, n, seed, held), definitions=definitions())
     done.notes += held.notes
+    lacking = [name for name in _EXPECTED if name not in run.densities]
+    if densities is None and lacking:
+        done.note(
+            f"Not fitted to this run, so not evaluated: {', '.join(lacking)}. molae density fit "
+            f"-m RUN --density {lacking[-1]} adds one."
+        )
     _promises(run, done)
     bench = Bench(run, held, done, n, seed, workers)
-    with _stages(3 + 3 * len(names), progress) as stage:
+    with _stages(4 + 3 * len(names), progress) as stage:
         bench.model(stage)
         run.sample(2, canonical=False)  # no density shall pay for what is compiled at first
         for name in names:
@@ -77,7 +88,7 @@ def evaluate_run(
     return done
 
 
-def _about(run: Run, n: int, seed: int, held: HeldOut) -> dict[str, Any]:
+def _about(run: Run, names: Sequence[str], n: int, seed: int, held: HeldOut) -> dict[str, Any]:
     return {
         "run": None if run.folder is None else run.folder.name,
         "command": run.card.get("command"),
@@ -85,6 +96,8 @@ def _about(run: Run, n: int, seed: int, held: HeldOut) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "n": n,
         "seed": seed,
+        "noise": run.noise,
+        "fitted": {name: run.density(name).described() for name in names},
         "device": str(run.device),
         "held_out": {"molecules": len(held.texts), "source": held.source},
         "versions": {
@@ -123,14 +136,17 @@ def _stages(total: int, enabled: bool) -> Iterator[Stage]:
     """A bar of stages on standard error, each with its name; nothing where that is no terminal."""
     console = Console(file=sys.stderr)
     if not enabled or not console.is_terminal:
-        yield lambda _name: None
+        yield lambda _name: unseen
         return
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as shown:
-        task = shown.add_task("", total=total)
+        task, begun = shown.add_task("", total=total), count()
 
-        def stage(name: str) -> None:
-            shown.update(task, description=name)
-            shown.advance(task)
+        def stage(name: str) -> Show:
+            before = next(begun)
+            shown.update(task, description=name, completed=before)
+            return lambda share: shown.update(task, completed=before + share)
 
         yield stage

@@ -88,6 +88,27 @@ OF_DENSITY: dict[str, str] = {
     ),
 }
 
+#: What is said of a set of molecules, in the order and under the heads in which it is shown.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Validity": ("validity", *MASKS),
+    "Variety": ("uniqueness", "unique_1k", "unique_10k", "novelty", "intdiv1", "intdiv2"),
+    "Likeness to the reference": (
+        "fcd",
+        "snn",
+        "frag",
+        "scaf",
+        *(name for name in METRICS if name.startswith("w1_")),
+    ),
+    "Properties": tuple(name for name in METRICS if name.startswith("mean_")),
+    "Plausibility": (
+        "filters",
+        "strained",
+        *(name for name in METRICS if name.startswith("ring")),
+    ),
+    "Codes": ("drift", "fix_points", "held_out_nats"),
+    "Speed": ("molecules_per_second",),
+}
+
 #: Numbers that are shares of independent trials, for which an interval can be given.
 _SHARES = ("reconstruction", "not_encoded", "validity", "fix_points", *MASKS)
 
@@ -109,7 +130,7 @@ class Pictures:
     """What a report draws.
 
     Attributes:
-        molecules: Of each density some different molecules, canonical SMILES.
+        molecules: Of each density, and of the reference, some different ones, canonical SMILES.
         properties: Of each density, and of the reference, the values of each property.
         points: Codes on the two axes in which those of the held-out molecules spread most, (n, 2),
             of each density and of the held-out molecules.
@@ -165,9 +186,17 @@ class Evaluation:
         beside = {DATA: self.data, REFERENCE: self.reference}
         return self.densities | {name: numbers for name, numbers in beside.items() if numbers}
 
+    def groups(self) -> dict[str, list[str]]:
+        """Names of the numbers that some set of molecules has, by what they are about."""
+        there = dict.fromkeys(name for row in self.sets().values() for name in row)
+        found = {head: [name for name in names if name in there] for head, names in GROUPS.items()}
+        grouped = {name for names in GROUPS.values() for name in names}
+        found["Other"] = [name for name in there if name not in grouped]
+        return {head: names for head, names in found.items() if names}
+
     def columns(self) -> list[str]:
         """Names of the numbers that some set of molecules has, in order."""
-        return list(dict.fromkeys(name for row in self.sets().values() for name in row))
+        return [name for names in self.groups().values() for name in names]
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each set of molecules: its numbers, then those of the run; for tables.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ def generate(
     *,
     seed: int = 0,
     temperature: float | None = None,
+    noise: float | None = None,
     density: str | LatentDensity | None = None,
     unique: bool = False,
     exclude: Sequence[str | Path] = (),
@@ -140,6 +142,8 @@ def generate(
         n: Molecules wanted; what is dropped is drawn again.
         seed: Of codes and draws.
         temperature: Of p(x|z); None or 0 takes the most likely rule at every step.
+        noise: Standard deviation of the noise that is put on drawn codes and that the decoder is
+            told of; None for that of the run.
         density: What codes are drawn from: a name, see ``molae.names.DENSITIES``, or any density
             of that many dimensions, such as ``molae.workflows.like.density_like`` fits.
         unique: Give no molecule twice.
@@ -177,7 +181,9 @@ def generate(
     wish = _Wish(criteria, run.molecules, unique, excluded_keys(exclude, exclude_column, count))
     counts = Counts(n)
     limits = _Limits.of(n, max_draws, rare=bool(scaffolds))
-    draws = _draws(run, source, counts, wish, seed, temperature, batch, limits)
+    noise = run.noise if noise is None else noise
+    decoded = partial(_decoded, run, source, seed, temperature, noise)
+    draws = _draws(decoded, counts, wish, batch, limits)
     rows = _rows(draws, counts, wish, limits, count)
     columns: dict[str, type] = {"smiles": str} | dict.fromkeys(criteria.properties, float)
     return Generation(rows, counts, columns)
@@ -208,13 +214,29 @@ class _Limits:
         return cls(max(PATIENCE * n, FRUITLESS if rare else 0), FRUITLESS)
 
 
-def _draws(
+def _decoded(
     run: Run,
     source: LatentDensity,
-    counts: Counts,
-    wish: _Wish,
     seed: int,
     temperature: float | None,
+    noise: float,
+    index: torch.Tensor,
+) -> list[str | None]:
+    """The draws of these numbers, (n,)."""
+    return run.decode(
+        run.blurred(source.sample_rows(seed, index), noise, seed, index),
+        seed=None if temperature is None else seed,
+        temperature=temperature,
+        index=index,
+        noise=noise,
+        canonical=False,
+    )
+
+
+def _draws(
+    decoded: Callable[[torch.Tensor], list[str | None]],
+    counts: Counts,
+    wish: _Wish,
     batch: int,
     limits: _Limits,
 ) -> Iterator[list[str | None]]:
@@ -227,14 +249,7 @@ def _draws(
         if size < 1:
             counts.exhausted = True
             return
-        index = torch.arange(start, start + size)
-        yield run.decode(
-            source.sample_rows(seed, index),
-            seed=None if temperature is None else seed,
-            temperature=temperature,
-            index=index,
-            canonical=False,
-        )
+        yield decoded(torch.arange(start, start + size))
         start += size
 
 

@@ -51,7 +51,10 @@ def held_out(run: Run, reference: Sequence[str] | None, train: Sequence[str] | N
             return HeldOut(held, learnt, source, notes)
         return _beside(run, reference, list(train))
     if reference is None:
-        note = "No data was given: what needs molecules that were not learnt from is left out."
+        note = (
+            "No data was given: what needs molecules that were not learnt from is left out; name "
+            "the training file."
+        )
         return HeldOut([], None, "nothing was given", [note])
     _, held = _parts(reference, share, seed)
     if len(held) >= ENOUGH:

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from molae.codecs import GrammarCodec
 from molae.names import DENSITIES, OBJECTIVES
+from molae.resources import weights_names, weights_path
 from molae.runs.build import USUAL_HEAD
+from molae.runs.folder import read_card
+from molae.runs.places import shipped_as
 from molae.runs.run import Run
+from molae.workflows.expressed import expressed, limits, longest
+
+#: Numbers of molecules from a density that are shown, and what they are called.
+_SAMPLES = {
+    "validity": "valid",
+    "unique_10k": "unique@10k",
+    "novelty": "novel",
+    "filters": "MOSES filters",
+    "fcd": "FCD",
+    "snn": "SNN",
+    "mean_qed": "QED",
+    "mean_sa": "SA",
+    "ring_larger": "rings above 8",
+    "strained": "strained",
+}
 
 #: Heads that an objective works with, and what else it takes.
 _HEADS = {
@@ -29,33 +48,40 @@ _OPTIONS = {
 def info(run: Run) -> dict[str, str]:
     """Facts about a run, in the order in which they are shown."""
     card, settings = run.card, run.config["model"]
-    counts, training = card.get("counts", {}), card.get("training", {})
-    metrics = card.get("metrics", {})
-    parameters = sum(p.numel() for p in run.model.parameters())
     wanted = {key: value for key, value in run.config["objective"].items() if key != "name"}
     facts: dict[str, Any] = {
-        "folder": run.folder,
-        "made": card.get("created"),
-        "command": card.get("command"),
-        "data": ", ".join(
-            f"{part['file']} ({part['used']:,} used, {part['rejected']:,} rejected)"
-            for part in card.get("data", [])
-        ),
-        "molecules": _pair(counts, "training", "validation"),
+        "folder": _place(run),
+        "about": card.get("about"),
+        **_made(run),
         "objective": _named(run.config["objective"]["name"], wanted),
         "encoder": _slot(settings["encoder"]),
         "head": _slot(settings["head"]),
         "decoder": _slot(settings["decoder"]),
         "code": f"{run.size} dimensions",
-        "parameters": f"{parameters:,}",
+        "parameters": f"{sum(p.numel() for p in run.model.parameters()):,}",
+        "on disc": _stored(run),
         "vocabulary": _vocabulary(run),
+        "expresses": expressed(run.codec),
+        "longest": longest(run.codec),
+        "limits": limits(run.codec),
         "densities": ", ".join(["prior", *run.densities]),
-        "trained": _trained(training),
-        "reconstruction": _reconstruction(metrics),
-        "properties": _properties(metrics),
+        "drawn codes": f"blurred by {run.noise:g}, which the decoder is told" if run.noise else "",
+        "trained": _trained(card.get("training", {})),
+        **_measured(card.get("metrics", {})),
         "versions": ", ".join(f"{k} {v}" for k, v in card.get("versions", {}).items()),
     }
+    facts |= {f"note {n}": text for n, text in enumerate(card.get("notes", []), 1)}
     return {name: str(value) for name, value in facts.items() if value not in (None, "")}
+
+
+def shipped() -> list[dict[str, str]]:
+    """The models that ship with molae, one row each."""
+    rows = []
+    for name in weights_names():
+        with weights_path(name) as folder:
+            about = read_card(folder).get("about", "")
+            rows.append({"model": name, "size": _bytes(folder), "about": about})
+    return rows
 
 
 def objectives() -> list[dict[str, str]]:
@@ -75,6 +101,45 @@ def objectives() -> list[dict[str, str]]:
 def densities() -> list[dict[str, str]]:
     """What codes can be drawn from, one row each."""
     return [{"density": name, "help": text} for name, text in DENSITIES.items()]
+
+
+def _place(run: Run) -> str:
+    """Where a run is, for people."""
+    name = None if run.folder is None else shipped_as(run.folder)
+    return str(run.folder or "") if name is None else f"{name} (ships with molae)"
+
+
+def _made(run: Run) -> dict[str, Any]:
+    """How it was made, and from what: enough to make it again."""
+    card = run.card
+    recipe, counts = card.get("recipe", {}), card.get("counts", {})
+    files = card.get("data", [])
+    return {
+        "made": card.get("created"),
+        "command": " && ".join(recipe.get("commands", [])) or card.get("command"),
+        "machine": recipe.get("machine"),
+        "seed": run.config.get("training", {}).get("seed"),
+        "data": ", ".join(
+            f"{part['file']} ({part['used']:,} used, {part['rejected']:,} rejected)"
+            for part in files
+        ),
+        "sha256": ", ".join(part["sha256"] for part in files if part.get("sha256")),
+        "molecules": _pair(counts, "training", "validation"),
+    }
+
+
+def _stored(run: Run) -> str:
+    """Bytes on the disc, and what numbers were rounded to."""
+    if run.folder is None or not run.folder.is_dir():
+        return ""
+    stored = run.card.get("stored", {})
+    rounded = f", weights in {stored['weights']}" if "weights" in stored else ""
+    return _bytes(run.folder) + rounded
+
+
+def _bytes(folder: Path) -> str:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def _pair(counts: dict[str, Any], *names: str) -> str:
@@ -109,7 +174,29 @@ def _trained(training: dict[str, Any]) -> str:
     return f"{length} in {pace}, {training['precision']} on {training['device']}"
 
 
-def _reconstruction(metrics: dict[str, Any]) -> str:
+def _measured(metrics: dict[str, Any]) -> dict[str, str]:
+    """What was measured at the end of the training, and by ``molae evaluate`` since."""
+    found = metrics.get("evaluation", {})
+    rows = {"reconstruction": _reconstruction(metrics, found), "properties": _properties(metrics)}
+    samples = {**found.get("densities", {}), "training data": found.get("training_data")}
+    for name, numbers in samples.items():
+        if numbers:
+            label = name if name == "training data" else f"from {name}"
+            told = [
+                f"{text} {numbers[key]:.4g}"
+                for key, text in _SAMPLES.items()
+                if numbers.get(key) is not None
+            ]
+            rows[label] = (f"of {found['n']:,}: " if "n" in found else "") + ", ".join(told)
+    return rows
+
+
+def _reconstruction(metrics: dict[str, Any], found: dict[str, Any]) -> str:
+    share = found.get("numbers", {}).get("reconstruction")
+    if share is not None:
+        count = found.get("measured_on", {}).get("reconstruction")
+        on = f"{count:,} held-out molecules" if count else "held-out molecules"
+        return f"{100 * share:.1f} % exact, on {on}"
     if "reconstruction" not in metrics:
         return ""
     return (

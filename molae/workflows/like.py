@@ -23,7 +23,7 @@ from molae.densities.base import codes
 from molae.names import DENSITIES, pick
 from molae.runs.run import Run
 from molae.workflows.keys import KeySet
-from molae.workflows.neighbors import RADIUS, around
+from molae.workflows.neighbors import RADIUS, near
 from molae.workflows.reading import NothingUsed, chunks, worker_count
 
 #: What messages call texts that stand on the command line or in a list, and not in a file.
@@ -132,8 +132,8 @@ def _keys(encoding: Encoding) -> Iterator[int]:
 
 def density_like(
     run: Run, z: Tensor, *, radius: float | None = None, density: str | None = None
-) -> LatentDensity:
-    """What to draw codes from, so that they are like given ones.
+) -> tuple[LatentDensity, float | None]:
+    """What to draw codes from, so that they are like given ones, and the noise to put on them.
 
     By default that is a kernel density: a normal distribution around each of the codes, and with
     one molecule its neighbourhood. One Gaussian for all of them is there by name and not the
@@ -148,21 +148,24 @@ def density_like(
     Args:
         run: The model.
         z: Codes of different molecules, (n, D).
-        radius: How far from each, see ``molae.workflows.neighbors.around``; None takes ``RADIUS``.
+        radius: How far from each, see ``molae.workflows.neighbors.near``; None takes ``RADIUS``.
         density: Fit this to them instead: ``gaussian``, which needs two at least and is
             ``shrunken``, or another name out of ``molae.names.DENSITIES``, with the settings that
             it has in the run.
+
+    Returns:
+        The density, and the noise for ``generate``: None for that of the run.
 
     Raises:
         ValueError: There is no code, or an option does not go with that many, or the codes do not
             determine such a density.
     """
     if density is None:
-        return around(run, z, RADIUS if radius is None else radius)
+        return near(run, z, RADIUS if radius is None else radius)
     _check(len(z), radius, pick(DENSITIES, density, "density"))
     if density == "gaussian":
-        return shrunken(z, _training_factor(run))
-    return named_density(density, **run.config.get("densities", {}).get(density, {})).fit(z)
+        return shrunken(z, _training_factor(run)), None
+    return named_density(density, **run.config.get("densities", {}).get(density, {})).fit(z), None
 
 
 def _check(n: int, radius: float | None, density: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +30,15 @@ MASKS = {
     "validity_grammar_masks": {"stack": True, "budget": True, "attributes": False},
     "validity_no_masks": {"stack": False, "budget": False, "attributes": False},
 }
-#: Sequences that are encoded at once.
-_ENCODED = 512
+#: Sequences that are encoded at once, and codes decoded between two reports of progress.
+_ENCODED, _DECODED = 512, 2048
+
+#: ``show(share of a measurement that is done, from 0 to 1)``
+Show = Callable[[float], None]
+
+
+def unseen(_share: float) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +63,39 @@ def sequences(run: Run, texts: Sequence[str], workers: int = 1) -> Sequences:
     return Sequences(x, run.spelling(run.codec.decode(x)), encoding.rejects)
 
 
-def greedy_share(run: Run, data: Sequences) -> float | None:
+def decoded(
+    run: Run,
+    z: Tensor,
+    show: Show = unseen,
+    *,
+    seed: int | None = None,
+    noise: float = 0.0,
+    canonical: bool = True,
+) -> list[str | None]:
+    """``run.decode`` of codes (n, D), telling how far it is; the texts are the same."""
+    texts: list[str | None] = []
+    for rows in torch.arange(len(z)).split(_DECODED):  # type: ignore[no-untyped-call]
+        texts += run.decode(z[rows], seed=seed, index=rows, noise=noise, canonical=canonical)
+        show(len(texts) / max(1, len(z)))
+    return texts
+
+
+def greedy_share(run: Run, data: Sequences, show: Show = unseen) -> float | None:
     """Exact reconstruction: the posterior mean, decoded greedily; what is rejected is missed."""
     if not len(data.x):
         return exact_share([], [], len(data.rejects))
-    return exact_share(data.texts, run.decode(run.codes(data.x)), len(data.rejects))
+    found = decoded(run, run.codes(data.x), show)
+    return exact_share(data.texts, found, len(data.rejects))
 
 
-def stochastic_share(run: Run, data: Sequences, seed: int) -> float | None:
+def stochastic_share(run: Run, data: Sequences, seed: int, show: Show = unseen) -> float | None:
     """Exact reconstruction as published: draws of q(z|x), several draws of p(x|z) from each."""
     each = ENCODINGS * DECODINGS
     if not len(data.x):
         return decoding_share([], [], each, len(data.rejects))
     z = posterior_draws(run, data.x, ENCODINGS, seed)  # (n, K, D)
     z = z.repeat_interleave(DECODINGS, 1).flatten(0, 1)
-    found = run.decode(z, seed=seed, temperature=1.0)
+    found = decoded(run, z, show, seed=seed)
     return decoding_share(data.texts, found, each, len(data.rejects))
 
 
@@ -112,7 +137,15 @@ def masks(run: Run, *, stack: bool, budget: bool, attributes: bool) -> Iterator[
         decoder.constraint, codec.constraint = before
 
 
-def validity(run: Run, z: Tensor, seed: int, each: int = 1) -> float:
+def validity(
+    run: Run,
+    z: Tensor,
+    seed: int,
+    each: int = 1,
+    *,
+    noise: float = 0.0,
+    show: Show = unseen,
+) -> float:
     """Share of draws of p(x|z) that are molecules (sentences, where texts are none).
 
     Args:
@@ -120,22 +153,31 @@ def validity(run: Run, z: Tensor, seed: int, each: int = 1) -> float:
         z: Codes, (n, D), n at least 1.
         seed: Of the draws.
         each: Draws from each code.
+        noise: That the codes carry, see ``Run.decode``.
+        show: Told how far it is.
     """
-    found = run.decode(z.repeat_interleave(each, 0), seed=seed, temperature=1.0)
+    found = decoded(run, z.repeat_interleave(each, 0), show, seed=seed, noise=noise)
     return sum(text is not None for text in found) / len(found)
 
 
-def validities(run: Run, z: Tensor, seed: int) -> dict[str, float | None]:
-    """Validity with each set of masks, one draw from each code; see ``MASKS``.
+def validities(
+    run: Run, z: Tensor, seed: int, *, noise: float = 0.0, show: Show = unseen
+) -> dict[str, float | None]:
+    """Validity with each set of masks, one draw from each code; see ``MASKS`` and ``validity``.
 
     None where masks do not apply: a codec of characters has none to take away.
     """
     if not isinstance(run.codec, GrammarCodec):
-        return dict.fromkeys(MASKS) | {"validity_no_masks": validity(run, z, seed)}
+        share = validity(run, z, seed, noise=noise, show=show)
+        return dict.fromkeys(MASKS) | {"validity_no_masks": share}
     shares: dict[str, float | None] = {}
-    for column, wanted in MASKS.items():
+    for done, (column, wanted) in enumerate(MASKS.items()):
+
+        def part(share: float, done: int = done) -> None:
+            show((done + share) / len(MASKS))
+
         with masks(run, **wanted):
-            shares[column] = validity(run, z, seed)
+            shares[column] = validity(run, z, seed, noise=noise, show=part)
     return shares
 
 
@@ -166,7 +208,9 @@ def drift(
     return {"drift": latent.relative_drift(z[kept], again, z), "fix_points": same}
 
 
-def ways(run: Run, codes: Tensor, count: int, points: int = POINTS) -> list[list[str | None]]:
+def ways(
+    run: Run, codes: Tensor, count: int, points: int = POINTS, show: Show = unseen
+) -> list[list[str | None]]:
     """What lies on straight lines between codes: the first with the second, and so on.
 
     Args:
@@ -174,6 +218,7 @@ def ways(run: Run, codes: Tensor, count: int, points: int = POINTS) -> list[list
         codes: (n, D); pairs are taken in their order.
         count: Pairs, at most.
         points: On each line, both ends included.
+        show: Told how far it is.
 
     Returns:
         Of each line its greedily decoded texts.
@@ -182,5 +227,5 @@ def ways(run: Run, codes: Tensor, count: int, points: int = POINTS) -> list[list
     pairs = [(codes[i], codes[i + 1]) for i in range(0, len(codes) - 1, 2)][:count]
     if not pairs:
         return []
-    texts = run.decode(torch.cat([way(a, b, t) for a, b in pairs]))
+    texts = decoded(run, torch.cat([way(a, b, t) for a, b in pairs]), show)
     return [texts[i : i + points] for i in range(0, len(texts), points)]

@@ -15,6 +15,8 @@ Row = dict[str, Any]
 
 #: How far from a code its neighbours are looked for, in the units of ``around``.
 RADIUS = 0.5
+#: A radius that moves no code.
+_NONE = 1e-6
 #: Codes tried at once, and how many at most for each neighbour wanted.
 BATCH, PATIENCE = 512, 50
 
@@ -57,6 +59,27 @@ def around(run: Run, z: torch.Tensor, radius: float = RADIUS) -> KernelDensity:
     return made
 
 
+def near(run: Run, z: torch.Tensor, radius: float = RADIUS) -> tuple[KernelDensity, float]:
+    """What to draw from around codes, and the noise to put on what is drawn and to tell of.
+
+    A decoder that can be told is told the radius; it then takes a code that far away for a
+    blurred picture of the given one. Another only sees other codes.
+
+    Args:
+        run: The model.
+        z: The codes, (N, D).
+        radius: As for ``around``; for a decoder that is told, in units of the root of the mean
+            variance of a dimension, the same for each.
+
+    Raises:
+        ValueError: As for ``around``.
+    """
+    made = around(run, z, radius)
+    if not run.noise_range:
+        return made, 0.0
+    return around(run, z, _NONE), radius * float(code_scale(run).square().mean().sqrt())
+
+
 def neighbors(
     run: Run,
     smiles: str,
@@ -72,7 +95,7 @@ def neighbors(
         run: The model.
         smiles: The molecule.
         n: How many; there may be fewer if the radius is small.
-        radius: Standard deviation of the normal noise on the code, see ``around``.
+        radius: Standard deviation of the normal noise on the code, see ``near``.
         seed: Of the noise.
         temperature: Of p(x|z); None or 0 takes the most likely rule at every step.
 
@@ -88,16 +111,17 @@ def neighbors(
         raise ValueError(f"n is {n}; expected at least 1")
     if not run.molecules:
         raise ValueError("this run writes no molecules, and similarity is one of molecules")
-    near = around(run, run.encode([smiles]), radius)
+    source, noise = near(run, run.encode([smiles]), radius)
     found: dict[str, None] = {}
     own = run.spelling([smiles])[0]
     for start in range(0, max(BATCH, PATIENCE * n), BATCH):
         index = torch.arange(start, start + BATCH)
         texts = run.decode(
-            near.sample_rows(seed, index),
+            run.blurred(source.sample_rows(seed, index), noise, seed, index),
             seed=None if temperature is None else seed,
             temperature=temperature,
             index=index,
+            noise=noise,
         )
         found |= dict.fromkeys(text for text in texts if text is not None and text != own)
         if len(found) >= n:
@@ -108,9 +132,9 @@ def neighbors(
 def _ranked(own: str, texts: list[str]) -> list[Row]:
     if not texts:
         return []
-    near = tanimoto(morgan([own]), morgan(texts))[0]
+    similar = tanimoto(morgan([own]), morgan(texts))[0]
     rows = [
         {"smiles": text, "similarity": float(value)}
-        for text, value in zip(texts, near, strict=True)
+        for text, value in zip(texts, similar, strict=True)
     ]
     return sorted(rows, key=lambda row: (-row["similarity"], row["smiles"]))

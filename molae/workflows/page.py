@@ -61,9 +61,13 @@ def _about(done: Evaluation) -> str:
     about = done.about
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     held = about["held_out"]
+    noise = about.get("noise")
+    told = f", from codes with noise of {noise:g} that the decoder is told of" if noise else ""
+    date = str(about["date"]).replace("T", " ").replace("+00:00", " UTC")
     lines = [
-        f"{about['date']}, {versions}, on {about['device']}.",
-        f"{about['n']:,} molecules from each density, seed {about['seed']}, decoded greedily.",
+        f"{date}, {versions}, on {about['device']}.",
+        f"{about['n']:,} molecules from each density, seed {about['seed']}, decoded greedily"
+        f"{told}.",
         f"Held-out molecules: {held['molecules']:,} ({held['source']}).",
     ]
     text = "<br>".join(escape(line) for line in lines)
@@ -97,30 +101,34 @@ def _tiles(done: Evaluation) -> str:
 
 def _notes(done: Evaluation) -> str:
     items = "".join(f"<li>{escape(note)}</li>" for note in done.notes)
-    return f"<h2>To be minded</h2>\n<ul>{items}</ul>" if items else ""
+    return f"<h2>Notes</h2>\n<ul>{items}</ul>" if items else ""
 
 
 def _table(done: Evaluation) -> str:
-    sets = done.sets()
+    sets, fitted = done.sets(), done.about.get("fitted", {})
     about = DENSITIES | {
         DATA: "molecules that the model learnt from, as if they had been generated",
         REFERENCE: "the molecules that all others are compared with",
     }
     head = "".join(
-        f'<th scope="col" title="{escape(about.get(name, name))}">{escape(name)}</th>'
+        f'<th scope="col"><span title="{escape(about.get(name, name))}">{escape(name)}</span>'
+        f"<small>{escape(fitted.get(name, ''))}</small></th>"
         for name in sets
     )
-    rows = []
-    for name in done.columns():
-        cells = "".join(
-            _cell(done, name, numbers.get(name), who in done.densities)
-            for who, numbers in sets.items()
-        )
-        tip = _tip(done, name)
-        rows.append(f'<tr><th scope="row" title="{tip}">{_words(name)}</th>{cells}</tr>')
+    bodies = []
+    for group, names in done.groups().items():
+        rows = [f'<tr class="group"><th colspan="{1 + len(sets)}">{escape(group)}</th></tr>']
+        for name in names:
+            cells = "".join(
+                _cell(done, name, numbers.get(name), who in done.densities)
+                for who, numbers in sets.items()
+            )
+            tip = f'<span title="{_tip(done, name)}">{_words(name)}</span>'
+            rows.append(f'<tr><th scope="row">{tip}</th>{cells}</tr>')
+        bodies.append(f"<tbody>{''.join(rows)}</tbody>")
     return (
         '<h2>What it writes</h2>\n<div class="wide"><table><thead><tr><th></th>'
-        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f"{head}</tr></thead>{''.join(bodies)}</table></div>"
     )
 
 
@@ -142,8 +150,8 @@ def _molecules(done: Evaluation) -> str:
         parts.append(f"<h3>{escape(name)}</h3>\n{picture}")
     if not parts:
         return ""
-    said = '<p class="soft">The first different molecules of each density, none chosen.</p>'
-    return "\n".join(["<h2>Molecules</h2>", said, *parts])
+    said = "The first different molecules of each density, and of the reference; none was chosen."
+    return "\n".join(["<h2>Molecules</h2>", f'<p class="soft">{said}</p>', *parts])
 
 
 def _drawn(smiles: Sequence[str | None], legends: Sequence[str] | None = None) -> str:
@@ -172,19 +180,25 @@ def _histograms(done: Evaluation) -> str:
             for who in [*lines, REFERENCE]
             if who in pictures.properties
         }
-        drawing = svg.histogram(series, name, filled=REFERENCE)
-        said = escape(PROPERTIES.get(name, name))
-        plots.append(f"<figure>{drawing}<figcaption>{said}</figcaption></figure>")
+        plots.append(svg.histogram(series, _property(name), filled=REFERENCE))
     keys = [
         f'<li class="c{number % _COLOURS}"><i></i>{escape(name)}</li>'
         for number, name in enumerate(lines)
     ]
     if REFERENCE in pictures.properties:
         keys.append(f'<li><i class="area"></i>{REFERENCE}</li>')
-    return (
-        f'<h2>Properties</h2>\n<ul class="key">{"".join(keys)}</ul>\n'
-        f'<div class="plots">{"".join(plots)}</div>'
+    said = (
+        "Shares of the molecules of each set: heights can be compared. The outermost values at "
+        "each end are not shown."
     )
+    return (
+        f'<h2>Properties</h2>\n<p class="soft">{said}</p>\n<ul class="key">{"".join(keys)}</ul>\n'
+        f'<div class="plots broad">{"".join(plots)}</div>'
+    )
+
+
+def _property(name: str) -> str:
+    return f"{name}: {PROPERTIES[name]}" if name in PROPERTIES else name
 
 
 def _map(done: Evaluation) -> str:
@@ -196,26 +210,24 @@ def _map(done: Evaluation) -> str:
     known = every[np.isfinite(every)]
     span = tuple(np.quantile(known, (0.02, 0.98)).tolist()) if len(known) else (0.0, 1.0)
     order = sorted(pictures.points, key=lambda name: name != HELD_OUT)
-    plots = [
-        svg.cloud(
-            pictures.points[name],
-            pictures.colours.get(name, np.full(len(pictures.points[name]), np.nan)),
-            name,
-            window=window,
-            span=(span[0], span[1]),
+    plots = []
+    for name in order:
+        values = pictures.colours.get(name, np.full(len(pictures.points[name]), np.nan))
+        drawing = svg.cloud(
+            pictures.points[name], values, name, window=window, span=(span[0], span[1])
         )
-        for name in order
-    ]
+        plots.append(f"<figure><figcaption>{escape(name)}</figcaption>{drawing}</figure>")
     by = pictures.coloured_by
     share = " and ".join(f"{100 * part:.0f} %" for part in pictures.spread)
     said = (
         "Codes of held-out molecules and of generated ones on the two axes in which those of the "
         f"held-out molecules spread most (principal components, {share} of their variance); "
-        f"each in the colour of its molecule's {by} ({PROPERTIES.get(by, by)})."
+        "each in the colour of its molecule's property, grey where there is no molecule."
     )
+    scale = svg.scale(_property(by), (span[0], span[1]))
     return (
-        f'<h2>Map of the codes</h2>\n<p class="soft">{escape(said)}</p>\n'
-        f'<div class="plots">{"".join(plots)}</div>\n{svg.scale(by, (span[0], span[1]))}'
+        f'<h2>Map of the codes</h2>\n<p class="soft">{escape(said)}</p>\n{scale}\n'
+        f'<div class="plots">{"".join(plots)}</div>'
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from molae.codecs import GrammarCodec
 from molae.grammar.restrict import restricted, tokens_in
 from molae.names import CODECS, DECODERS, HEADS, OBJECTIVES, PROPERTIES, REGULARIZERS, pick
+from molae.nn.exactness import noise_range
 from molae.objectives.schedules import plain, schedule, settled
 from molae.runs.build import DECODERS as MADE_DECODERS
 from molae.runs.build import ENCODERS, USUAL_HEAD
@@ -27,13 +28,18 @@ PROPERTY_HIDDEN, PROPERTY_WEIGHT = 128, 1.0
 
 #: The settings of each objective, with what they are where nothing is said; None is 1 / D.
 _USUAL: dict[str, dict[str, Any]] = {
-    "rae": {"beta": 1e-3, "regularizer": "l2", "weight": 1e-5, "noise": 0.05},
+    "rae": {"beta": 0.05, "regularizer": "l2", "weight": 1e-5, "noise": [0.1, 2.0]},
     "vae": {"beta": None, "noise_scale": 1.0},
     "cvvae": {"beta": None},
     "wae": {"weight": 10.0},
     "ae": {"weight": 0.0},
 }
 _TUNED = ("beta", "weight", "noise", "noise_scale")
+#: What it is for a decoder that cannot be told of noise: one level, and a weaker hold on codes,
+#: which have less reason to spread.
+_UNTOLD = {"beta": 1e-3, "noise": 0.05}
+#: Noise on drawn codes, for a decoder that is told: as large as the codes' own spread.
+_GENERATED = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,7 @@ class Asked:
     beta: float | Mapping[str, Any] | Schedule | None
     beta_warmup: int | None
     weight: float | None
-    noise: float | None
+    noise: float | Sequence[float] | None
     noise_scale: float | None
     encoder: str | None
     head: str | None
@@ -110,18 +116,40 @@ def settings(asked: Asked, old: Run | None = None) -> dict[str, Any]:
         option: 1.0 / latent_dim if value is None else value
         for option, value in _USUAL[name].items()
     }
+    decoder = _decoder(asked)
+    if name == "rae" and (decoder["name"] != "autoregressive" or _one_level(asked.noise)):
+        usual |= _UNTOLD
     head, asked = _noisy({"name": asked.head or USUAL_HEAD[name]}, usual, asked)
+    objective = _objective({"name": name} | usual, asked, (*_TUNED, "regularizer"))
     return {
         "model": {
             "latent_dim": latent_dim,
             "encoder": _encoder(asked),
             "head": head,
-            "decoder": _decoder(asked),
+            "decoder": decoder | _told(objective),
         },
-        "objective": _objective({"name": name} | usual, asked, (*_TUNED, "regularizer")),
+        "objective": objective,
         "densities": _densities(asked.components or COMPONENTS),
+        **_generation(objective),
         "grammar": _grammar(asked),
     } | _properties(asked, None)
+
+
+def _one_level(noise: float | Sequence[float] | None) -> bool:
+    """Whether one level of noise was asked for, and not a range."""
+    return isinstance(noise, int | float)
+
+
+def _told(objective: Mapping[str, Any]) -> dict[str, Any]:
+    """What the decoder needs to be told of noise; nothing where it has one level."""
+    noise = objective.get("noise")
+    return {} if noise is None or _one_level(noise) else {"noise": list(noise)}
+
+
+def _generation(objective: Mapping[str, Any]) -> dict[str, Any]:
+    """How codes are drawn unless something else is asked for; nothing for most objectives."""
+    told = _told(objective)
+    return {"generation": {"noise": min(_GENERATED, told["noise"][1])}} if told else {}
 
 
 def _noisy(
@@ -133,6 +161,8 @@ def _noisy(
     """
     if asked.noise is None or "noise" in usual or head["name"] != "constant":
         return head, asked
+    if not _one_level(asked.noise):
+        raise ValueError(f"the head 'constant' has one level of noise, and got {asked.noise}")
     return head | {"scale": asked.noise}, replace(asked, noise=None)
 
 
@@ -147,6 +177,8 @@ def _objective(usual: dict[str, Any], asked: Asked, options: tuple[str, ...]) ->
             f"the objective {usual['name']!r} has no {' and no '.join(odd)}; leave it out"
         )
     table = usual | given
+    if "noise" in table and not _one_level(table["noise"]):
+        table["noise"] = list(noise_range(table["noise"]))
     if "beta" in table:
         table["beta"] = _beta(table["beta"], asked.beta_warmup)
     return table
@@ -239,10 +271,14 @@ def _carried(asked: Asked, old: Run) -> dict[str, Any]:
         objective["beta"] = settled(objective["beta"])
     usual = _USUAL[objective["name"]] | objective
     model["head"], asked = _noisy(model["head"], usual, asked)
+    goal = _objective(usual, asked, _TUNED)
+    model["decoder"] |= _told(goal)
+    generation = old.config.get("generation")
     return {
         "model": model,
-        "objective": _objective(usual, asked, _TUNED),
+        "objective": goal,
         "densities": _densities(asked.components or components),
+        **(_generation(goal) if generation is None else {"generation": generation}),
         "grammar": _grammar_name(old),
     } | _properties(asked, old.config.get("properties"))
 

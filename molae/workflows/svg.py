@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 BINS = 36
 #: Share of the values that is left out at each end of an axis: one outlier would squeeze the rest.
 _TAIL = 0.005
-#: Room around a plot for words: left, right, top, bottom.
-_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 10, 8, 34
+#: Room around a plot: left, right, top, bottom; with words below it, and without.
+_WORDS, _BARE = (16, 16, 12, 36), (8, 8, 8, 8)
 #: From low to high, of even lightness steps, none of them near black or white: dots in these
 #: colours are seen on either ground.
 _SCALE = np.array(
@@ -44,13 +44,15 @@ def histogram(
     label: str,
     *,
     filled: str | None = None,
-    size: tuple[int, int] = (340, 200),
+    size: tuple[int, int] = (520, 240),
 ) -> str:
-    """Distributions of a number, drawn over each other; each has an area of one.
+    """Distributions of a number, drawn over each other: heights are shares of each set.
+
+    What is far out in all sets together is not drawn, but counts in the shares.
 
     Args:
         series: Values by name, (n,) each, finite. The i-th that is not ``filled`` has class ci.
-        label: Below the axis.
+        label: Below the axis: what it is, with its unit.
         filled: The one that is drawn as an area (class ``ref``), beneath the others.
         size: Width and height.
 
@@ -63,10 +65,7 @@ def histogram(
         return _empty(label, size)
     low, high = _range(np.concatenate(list(data.values())))
     edges = np.linspace(low, high, BINS + 1)
-    shares = {
-        name: np.histogram(values.clip(low, high), edges)[0] / len(values)
-        for name, values in data.items()
-    }
+    shares = {name: np.histogram(values, edges)[0] / len(values) for name, values in data.items()}
     top = max(float(share.max()) for share in shares.values())
     plot = _Plot(size, (low, high), (0.0, 1.05 * top))
     parts = [plot.bottom_axis(label)]
@@ -86,14 +85,14 @@ def cloud(
     *,
     window: tuple[tuple[float, float], tuple[float, float]],
     span: tuple[float, float],
-    size: tuple[int, int] = (260, 236),
+    size: tuple[int, int] = (260, 230),
 ) -> str:
     """Points in a plane, coloured by a number.
 
     Args:
         points: (n, 2).
         values: (n,); nan is drawn in grey.
-        title: Below the plot.
+        title: Read out where the plot cannot be seen.
         window: What is shown, ((left, right), (bottom, top)); points outside lie on the border.
         span: Values that have the first and the last colour.
         size: Width and height.
@@ -107,16 +106,11 @@ def cloud(
     places, numbers = np.asarray(points, np.float64), np.asarray(values, np.float64)
     if places.shape != (len(numbers), 2):
         raise ValueError(f"points {places.shape} and {len(numbers)} values; expected (n, 2) and n")
-    plot = _Plot(size, *window)
+    plot = _Plot(size, *window, room=_BARE)
     dots = []
     for (x, y), colour in zip(places, colours(numbers, span), strict=True):
         dots.append(f'<circle cx="{plot.x(x):.1f}" cy="{plot.y(y):.1f}" fill="{colour}"/>')
-    frame = (
-        f'<rect class="frame" x="{_LEFT}" y="{_TOP}" width="{plot.width:.0f}" '
-        f'height="{plot.height:.0f}"/>'
-    )
-    body = f'{frame}<g class="dots">{"".join(dots)}</g>{plot.caption(title)}'
-    return plot.svg(body, title)
+    return plot.svg(f'<g class="dots">{"".join(dots)}</g>', title)
 
 
 def window(points: ArrayLike) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -139,15 +133,15 @@ def colours(values: ArrayLike, span: tuple[float, float]) -> list[str]:
     ]
 
 
-def scale(label: str, span: tuple[float, float], size: tuple[int, int] = (260, 46)) -> str:
+def scale(label: str, span: tuple[float, float], size: tuple[int, int] = (420, 52)) -> str:
     """The colours of ``cloud`` with their numbers."""
     plot = _Plot(size, span if span[1] > span[0] else (span[0], span[0] + 1), (0.0, 1.0))
     count = 48
     width = plot.width / count
     places = np.linspace(span[0], span[1], count)
     bars = "".join(
-        f'<rect x="{_LEFT + i * width:.2f}" y="2" width="{width + 0.5:.2f}" height="8" '
-        f'fill="{colour}"/>'
+        f'<rect x="{plot.left + i * width:.2f}" y="4" width="{width + 0.5:.2f}" height="12" '
+        f'fill="{colour}" shape-rendering="crispEdges"/>'
         for i, colour in enumerate(colours(places, span))
     )
     return plot.svg(bars + plot.bottom_axis(label), f"Colours of {label}")
@@ -181,39 +175,45 @@ class _Plot:
         size: Width and height of the whole.
         across: Data at the left and right border.
         up: Data at the lower and upper border.
+        room: Around the rectangle: left, right, top, bottom.
     """
 
     def __init__(
-        self, size: tuple[int, int], across: Sequence[float], up: Sequence[float]
+        self,
+        size: tuple[int, int],
+        across: Sequence[float],
+        up: Sequence[float],
+        room: tuple[int, int, int, int] = _WORDS,
     ) -> None:
         self.size, self.across, self.up = size, across, up
-        self.width = size[0] - _LEFT - _RIGHT
-        self.height = size[1] - _TOP - _BOTTOM
+        self.left, right, self.top, bottom = room
+        self.width = size[0] - self.left - right
+        self.height = size[1] - self.top - bottom
 
     def x(self, value: float) -> float:
         """Pixels from the left; what lies outside is on the border."""
         share = (value - self.across[0]) / (self.across[1] - self.across[0])
-        return _LEFT + self.width * min(1.0, max(0.0, share))
+        return self.left + self.width * min(1.0, max(0.0, share))
 
     def y(self, value: float) -> float:
         """Pixels from the top; what lies outside is on the border."""
         share = (value - self.up[0]) / (self.up[1] - self.up[0])
-        return _TOP + self.height * (1 - min(1.0, max(0.0, share)))
+        return self.top + self.height * (1 - min(1.0, max(0.0, share)))
 
     def bottom_axis(self, label: str) -> str:
         """A line with numbers and what they are."""
-        base = self.size[1] - _BOTTOM
-        parts = [f'<path class="axis" d="M{_LEFT},{base}H{self.size[0] - _RIGHT}"/>']
+        base = self.top + self.height
+        parts = [f'<path class="axis" d="M{self.left},{base}h{self.width}"/>']
         for value in ticks(float(self.across[0]), float(self.across[1])):
             place = self.x(value)
             parts.append(f'<path class="axis" d="M{place:.1f},{base}v4"/>')
-            parts.append(f'<text x="{place:.1f}" y="{base + 15}">{value:g}</text>')
+            parts.append(f'<text x="{place:.1f}" y="{base + 16}">{value:g}</text>')
         return "".join([*parts, self.caption(label)])
 
     def caption(self, text: str) -> str:
         """Words in the middle of the lower border."""
-        middle = _LEFT + self.width / 2
-        return f'<text x="{middle:.0f}" y="{self.size[1] - 4}">{escape(text)}</text>'
+        middle = self.left + self.width / 2
+        return f'<text x="{middle:.0f}" y="{self.size[1] - 5}">{escape(text)}</text>'
 
     def svg(self, body: str, title: str) -> str:
         """The element; its title is read out where it cannot be seen."""

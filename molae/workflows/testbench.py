@@ -36,11 +36,11 @@ PROPERTIES, COLOUR = ("logp", "sa", "qed", "mw"), "logp"
 #: Molecules behind a histogram, points of each part of the map, molecules drawn, strips and the
 #: points on each.
 _COUNTED, _MAPPED, _DRAWN, _STRIPS, _STEPS = 2000, 600, 15, 4, 7
-#: Molecules generated at a time.
+#: Codes drawn at a time.
 _BATCH = 4096
 
-#: Called with what is being done.
-Stage = Callable[[str], None]
+#: Called with what begins now; what it gives back is told how far that is.
+Stage = Callable[[str], measures.Show]
 
 
 def _some(texts: Sequence[str], most: int, seed: int) -> list[str]:
@@ -81,18 +81,20 @@ class Bench:
         """Numbers of the run as a whole."""
         run, numbers, sizes = self.run, self.done.numbers, self.done.sizes
         numbers |= dict.fromkeys(OF_RUN) | {"dimensions": run.size}
-        stage("prior validity")
+        show = stage("prior validity")
         count = self.share("prior_validity")
         z = run.density("prior").sample_rows(self.seed, torch.arange(count))
-        numbers["prior_validity"] = measures.validity(run, z, self.seed, measures.PRIOR_DECODINGS)
+        numbers["prior_validity"] = measures.validity(
+            run, z, self.seed, measures.PRIOR_DECODINGS, show=show
+        )
         sizes["prior_validity"] = count
         texts = self._readable(_some(self.held.texts, self.share("reconstruction"), self.seed))
         if not texts:
             return
-        stage("reconstruction")
+        show = stage("reconstruction")
         self.data = measures.sequences(run, texts, self.workers)
         rejects = self.data.rejects
-        numbers["reconstruction"] = measures.greedy_share(run, self.data)
+        numbers["reconstruction"] = measures.greedy_share(run, self.data, show)
         numbers["not_encoded"] = len(rejects) / len(texts)
         sizes |= {"reconstruction": len(texts), "not_encoded": len(texts)}
         if rejects:
@@ -100,13 +102,13 @@ class Bench:
                 f"{len(rejects)} of {len(texts)} held-out molecules cannot be encoded and count "
                 f"as misses, such as {rejects[0]}"
             )
-        stage("stochastic reconstruction")
+        show = stage("stochastic reconstruction")
         fewer = _some(texts, self.share("stochastic_reconstruction"), self.seed)
         numbers["stochastic_reconstruction"] = measures.stochastic_share(
-            run, measures.sequences(run, fewer, self.workers), self.seed
+            run, measures.sequences(run, fewer, self.workers), self.seed, show
         )
         sizes["stochastic_reconstruction"] = len(fewer)
-        self._of_codes(self.data)
+        self._of_codes(self.data, stage("interpolations"))
 
     def _readable(self, texts: list[str]) -> list[str]:
         """Texts that are molecules, where they should be: no other can be asked back."""
@@ -115,7 +117,7 @@ class Bench:
             self.done.note(f"{lost} of {len(texts)} held-out lines are no molecules; left out.")
         return known
 
-    def _of_codes(self, data: measures.Sequences) -> None:
+    def _of_codes(self, data: measures.Sequences, show: measures.Show) -> None:
         """How much of the space the held-out molecules use, and what lies between them."""
         done, numbers = self.done, self.done.numbers
         if len(data.x) < 2:
@@ -131,13 +133,13 @@ class Bench:
                 "molecules the active dimensions and the effective rank would be others."
             )
         if self.run.molecules:
-            self._between(z, data.texts)
+            self._between(z, data.texts, show)
 
-    def _between(self, z: Tensor, texts: list[str | None]) -> None:
+    def _between(self, z: Tensor, texts: list[str | None], show: measures.Show) -> None:
         """Interpolations between held-out molecules, in pairs that chance brings together."""
         order = torch.from_numpy(np.random.default_rng(self.seed).permutation(len(z)))
         pairs = min(self.share("smoothness"), len(z) // 2)
-        lines = measures.ways(self.run, z[order], pairs)
+        lines = measures.ways(self.run, z[order], pairs, show=show)
         known = [texts[row] for row in order.tolist()]
         ends = [known[2 * i : 2 * i + 2] for i in range(pairs)]
         self.done.numbers["smoothness"] = latent.smoothness(lines)
@@ -152,19 +154,20 @@ class Bench:
 
     def density(self, name: str, stage: Stage) -> None:
         """What one density writes, and what its codes do; ``molecules`` adds to it."""
-        run, sizes = self.run, self.done.sizes
-        stage(f"{name}: generating")
+        run, sizes, noise = self.run, self.done.sizes, self.run.noise
+        show = stage(f"{name}: generating")
         began = time.perf_counter()
-        z, texts = self._generated(name)
+        z, given, texts = self._generated(name, show)
         seconds = time.perf_counter() - began
         self.codes[name], self.samples[name] = z[:_MAPPED], texts
-        stage(f"{name}: masks")
+        show = stage(f"{name}: masks")
         few = self.share("masks")
-        numbers = measures.validities(run, z[:few], self.seed)
+        numbers = measures.validities(run, given[:few], self.seed, noise=noise, show=show)
         sizes |= dict.fromkeys(measures.MASKS, few)
         stage(f"{name}: drift")
         few = self.share("drift")
-        numbers |= measures.drift(run, z[:few], run.spelling(texts[:few]), self.workers)
+        exact = run.decode(z[:few], canonical=False) if noise else texts[:few]
+        numbers |= measures.drift(run, z[:few], run.spelling(exact), self.workers)
         sizes |= {"drift": few, "fix_points": few, "molecules_per_second": self.n}
         numbers["held_out_nats"] = self._nats(name)
         numbers["molecules_per_second"] = self.n / seconds
@@ -178,14 +181,15 @@ class Bench:
         self.done.sizes["held_out_nats"] = len(z)
         return float(self.run.log_density(z, name).double().mean())
 
-    def _generated(self, name: str) -> tuple[Tensor, list[str | None]]:
-        """Codes (n, D) and what they decode to greedily."""
-        density, codes, texts = self.run.density(name), [], list[str | None]()
-        for start in range(0, self.n, _BATCH):
-            index = torch.arange(start, min(start + _BATCH, self.n))
-            codes.append(density.sample_rows(self.seed, index).cpu())
-            texts += self.run.decode(codes[-1], canonical=False)
-        return torch.cat(codes), texts
+    def _generated(
+        self, name: str, show: measures.Show
+    ) -> tuple[Tensor, Tensor, list[str | None]]:
+        """Codes (n, D), the same with the noise of the run, and what those decode to greedily."""
+        run, density, index = self.run, self.run.density(name), torch.arange(self.n)
+        parts = index.split(_BATCH)  # type: ignore[no-untyped-call]
+        z = torch.cat([density.sample_rows(self.seed, part).cpu() for part in parts])
+        given = run.blurred(z, run.noise, self.seed, index)
+        return z, given, measures.decoded(run, given, show, noise=run.noise, canonical=False)
 
     # Molecules -----------------------------------------------------------------------------------
 
@@ -243,9 +247,9 @@ class Bench:
         """Keep what pictures show of a set of molecules."""
         pictures = self.done.pictures
         pictures.properties[name] = {key: found.properties[key][:_COUNTED] for key in PROPERTIES}
+        pictures.molecules[name] = list(dict.fromkeys(found.smiles))[:_DRAWN]
         if name == REFERENCE:
             return
-        pictures.molecules[name] = list(dict.fromkeys(found.smiles))[:_DRAWN]
         valid = np.array([text is not None for text in found.drawn])
         values = np.full(len(valid), np.nan)
         values[valid] = found.properties[COLOUR]

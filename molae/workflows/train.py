@@ -62,7 +62,7 @@ def train(
     beta: float | Mapping[str, Any] | Schedule | None = None,
     beta_warmup: int | None = None,
     weight: float | None = None,
-    noise: float | None = None,
+    noise: float | Sequence[float] | None = None,
     noise_scale: float | None = None,
     encoder_hidden: int | None = None,
     decoder_hidden: int | None = None,
@@ -118,14 +118,17 @@ def train(
         batch_size: Molecules in a step.
         learning_rate: At its peak; it rises for a hundred steps and falls as a cosine.
         beta: Weight of the rate (``vae``, ``cvvae``; 1 / D by default, which makes it a mean over
-            dimensions) or of the code (``rae``; 1e-3); a number, or a schedule, see
-            ``molae.objectives.schedules``. With ``start_from`` this, weight, noise and noise_scale
-            are that run's by default, a schedule's at its end, and may be others.
+            dimensions) or of the code (``rae``; 0.05, or 1e-3 under one level of noise); a
+            number, or a schedule, see ``molae.objectives.schedules``. With ``start_from`` this,
+            weight, noise and noise_scale are that run's by default, a schedule's at its end, and
+            may be others.
         beta_warmup: Steps in which beta rises from 0 in a straight line; none by default.
         weight: Of the regulariser (``rae``; 1e-5), of the discrepancy (``wae``; 10), or of the
             squared decoder weights (``ae``; 0).
-        noise: Standard deviation of noise on codes in training: for ``rae`` (0.05), and that of
-            the posterior under the head ``constant`` (``cvvae``; 0.1).
+        noise: Standard deviation of noise on codes in training: for ``rae`` the lowest and the
+            highest, of which the decoder is told (0.1 and 2), or one level (0.05 under the decoder
+            ``feedforward``, which cannot be told); and that of the posterior under the head
+            ``constant`` (``cvvae``; 0.1).
         noise_scale: What the noise of codes is multiplied with before they are decoded, for
             ``vae``; 1 by default. The Grammar VAE was published with 0.01.
         encoder_hidden: Width of the encoder's recurrent layer; 384 by default.

@@ -190,6 +190,7 @@ def test_models_that_are_none(molae, here, make, words):
 
 def test_no_model_yet(molae, here, monkeypatch):
     monkeypatch.setenv("MOLAE_CACHE", str(here / "fresh"))
+    monkeypatch.setattr("molae.runs.places.DEFAULT_MODEL", "none")
     failed(molae("generate"), "molae train", "-m RUN")
 
 

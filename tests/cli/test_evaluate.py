@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from importlib.resources import files
 
 import pytest
@@ -67,13 +68,54 @@ def test_of_a_model(molae, run_folder, molecules, tmp_path):
     assert "report.png" in refused.stderr
 
 
+def test_a_model_knows_its_data(molae, run_folder, molecules, tmp_path):
+    """The training file is found where it was; of the densities only those that were named."""
+    shutil.copytree(run_folder, tmp_path / "mine")
+    words = ["-m", tmp_path / "mine", "-n", 4, "--workers", 1, "--density", "prior"]
+    lost = molae("evaluate", *words)
+    assert lost.exit_code == 0, lost.output
+    assert "Trained on" not in lost.stderr
+    assert "No data was given" in lost.stderr
+    shutil.copy(molecules, tmp_path)
+    result = molae("evaluate", *words, "-o", tmp_path / "report.json")
+    assert result.exit_code == 0, result.output
+    assert f"Trained on {(tmp_path / molecules.name).resolve()}" in result.stderr
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert list(told["densities"]) == ["prior"]
+    assert told["held_out"]["molecules"] > 0
+    assert told["numbers"]["reconstruction"] is not None
+
+
+def test_a_reference_of_ten(molae, molecules, tmp_path):
+    (tmp_path / "ten.smi").write_text("".join(molecules.read_text().splitlines(True)[:10]))
+    result = molae("evaluate", molecules, "--reference", tmp_path / "ten.smi", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    for name in ("frag", "scaf", "w1_logp"):
+        assert "valid molecules; 10 are in the reference" in lines[name]
+    assert float(lines["snn"].split()[1]) > 0
+
+
+def test_a_wrong_column(molae, held_out, tmp_path):
+    (tmp_path / "drawn.csv").write_text("id,structure\n1,CCO\n2,CCN\n")
+    words = [tmp_path / "drawn.csv", "--reference", held_out, "--workers", 1]
+    result = molae("evaluate", *words, "--column", "structur")
+    assert result.exit_code == 1
+    assert "there is no column 'structur'. Did you mean 'structure'?" in result.stderr
+    wrong = molae("evaluate", *words, "--column", "id")
+    assert wrong.exit_code == 0, wrong.output  # numbers are no molecules: that is a result
+    assert "0 of 2 records are molecules" in wrong.stderr
+    assert "is this the right file and column?" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "either a file of generated molecules or a model"),
         (["a.smi", "-m", "run"], "either a file of generated molecules or a model"),
         (["a.smi"], "a file of molecules to compare with"),
         (["a.smi", "--reference", "b.smi", "-n", 5], "belongs to a model"),
+        (["a.smi", "--reference", "b.smi", "--density", "gmm"], "belongs to a model"),
+        (["--density", "gmmm"], "did you mean 'gmm'"),
     ],
 )
 def test_words_that_make_no_sense(molae, words, told):

@@ -12,7 +12,7 @@ from molae.nn.generation import generate
 from molae.nn.sequence import AutoregressiveDecoder, FeedForwardDecoder, double_backward
 from molae.types import PAD
 
-KINDS = ["autoregressive", "two-layers", "feedforward"]
+KINDS = ["autoregressive", "two-layers", "told", "feedforward"]
 
 
 def build(kind, constraint, **more):
@@ -21,6 +21,7 @@ def build(kind, constraint, **more):
         decoder = FeedForwardDecoder(9, 4, constraint, hidden=16, layers=2, tile=8, **more)
     else:
         layers = 2 if kind == "two-layers" else 1
+        more |= {"noise": (0.1, 2.0)} if kind == "told" else {}
         decoder = AutoregressiveDecoder(
             9, 4, constraint, embedding=8, hidden=16, layers=layers, tile=8, **more
         )
@@ -82,7 +83,7 @@ def test_log_prob_is_the_sum_over_the_outputs(decoder, sequences):
 def test_log_prob_equals_the_steps_of_generation(decoder, sequences):
     stepper, constraint = decoder.stepper(), decoder.constraint
     with torch.no_grad():
-        memory, state = stepper.begin(codes(64)), constraint.start(64)
+        memory, state = stepper.begin(decoder(codes(64)).z), constraint.start(64)
         previous, total = torch.full((64,), PAD), torch.zeros(64)
         for step, rule in enumerate(sequences.unbind(1)):
             logits, memory = stepper.step(memory, previous, torch.full((64,), step))

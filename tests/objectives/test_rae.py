@@ -51,6 +51,36 @@ def test_noise_is_for_the_decoder_in_training_only(point_model, batch):
     assert torch.equal(still.parts["distortion"], clean.parts["distortion"])
 
 
+def test_each_example_has_its_own_noise_and_the_decoder_is_told(point_model):
+    seen = {}
+    plain = point_model.likelihood
+
+    def likelihood(z, context=None):
+        seen.update(z=z, context=context)
+        return plain(z)
+
+    point_model.likelihood = likelihood
+    objective = RAE(noise=(0.1, 2.0))
+    x = torch.randn(1, 6, dtype=torch.float64).expand(20_000, 6)
+    objective.terms(point_model, Batch(x, context=torch.ones(20_000, 1)), 0)
+    assert seen["context"].shape == (20_000, 2)
+    assert (seen["context"][:, 0] == 1).all()
+    sigma = seen["context"][:, 1]
+    assert 0.1 <= sigma.min() < 0.101
+    assert 1.98 < sigma.max() <= 2.0
+    # Uniform on a logarithmic scale: half of it lies below the geometric mean.
+    assert (sigma < math.sqrt(0.2)).double().mean().item() == pytest.approx(0.5, abs=0.02)
+    noise = (seen["z"] - point_model.encoder(x)) / sigma[:, None]
+    assert noise.std().item() == pytest.approx(1.0, abs=0.02)
+    objective.eval()
+    objective.terms(point_model, Batch(x), 0)
+    assert seen["context"] is None
+    assert torch.equal(seen["z"], point_model.encoder(x))
+    assert objective.settings()["noise"] == [0.1, 2.0]
+    with pytest.raises(ValueError, match="noise is"):
+        RAE(noise=(2.0, 0.1))
+
+
 class Mixed(nn.Module):
     """A layer of each kind, with a weight that two layers share."""
 

@@ -83,11 +83,11 @@ def test_every_density_is_fitted_saved_and_drawn_from(mine, smiles, name):
 def test_the_seed_decides(mine):
     seen = []
     for seed in (1, 1, 2):
-        fit_density(mine, "gmm", components=2, seed=seed, workers=1)
-        seen.append(mine.densities["gmm"].means)
+        fit_density(mine, "kde", seed=seed, workers=1, settings={"rows": "20"})
+        seen.append(mine.densities["kde"].points)
     assert torch.equal(seen[0], seen[1])
     assert not torch.equal(seen[0], seen[2])
-    assert mine.config["densities"]["gmm"]["seed"] == 2
+    assert mine.config["densities"]["kde"]["seed"] == 2
 
 
 def test_components_are_chosen(mine):

@@ -73,6 +73,22 @@ def test_an_empty_cell_is_an_invalid_draw(tmp_path, files):
     assert found.train is None
 
 
+def test_columns(tmp_path, files):
+    """A column is of the generated file, and of the others where they have one of that name."""
+    table = "mine,SMILES\nCCO,CCCC\nCCN,CCCCC\n"
+    (tmp_path / "drawn.csv").write_text(table)
+    (tmp_path / "held.csv").write_text(table)
+    read = {"column": "mine", **QUIET}
+    found = evaluate_file(tmp_path / "drawn.csv", tmp_path / "held.csv", files["train"], **read)
+    assert found.profiles[0].smiles == found.profiles[1].smiles == ["CCO", "CCN"]
+    other = evaluate_file(tmp_path / "drawn.csv", files["reference"], **read)
+    assert other.reference.valid == 60
+    numbered = evaluate_file(tmp_path / "drawn.csv", tmp_path / "held.csv", column="1", **QUIET)
+    assert [one.smiles[0] for one in numbered.profiles] == ["CCO", "CCCC"]
+    with pytest.raises(DataError, match=r"drawn\.csv: there is no column 'yours'.*'mine'"):
+        evaluate_file(tmp_path / "drawn.csv", files["reference"], column="yours", **QUIET)
+
+
 @pytest.mark.parametrize("name", ["generated", "reference", "train"])
 def test_empty_and_missing_files_are_named(files, name):
     files[name].write_text("\n\n")

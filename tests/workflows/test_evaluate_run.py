@@ -22,8 +22,8 @@ from molae.workflows.train import hold_out
 QUIET = {"workers": 1, "progress": False}
 
 
-def untrained(codec, head="delta"):
-    """A model with random weights."""
+def untrained(codec, head="delta", noise=None):
+    """A model with random weights, and a usual noise if one is given."""
     torch.manual_seed(3)
     config = {
         "model": {
@@ -34,7 +34,13 @@ def untrained(codec, head="delta"):
         },
         "objective": {"name": "rae", "regularizer": "none"},
     }
-    return build(config, codec)
+    if noise is None:
+        return build(config, codec)
+    config["model"]["decoder"]["noise"] = config["objective"]["noise"] = [0.1, 2.0]
+    made = build(config | {"generation": {"noise": noise}}, codec)
+    with torch.no_grad():  # random weights make next to the same of every code
+        made.model.decoder.to_logits.weight.mul_(8)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +119,19 @@ def test_reconstruction_counts_what_cannot_be_encoded(run, smiles):
     assert measures.greedy_share(alike, measures.sequences(alike, [own, "y+1"])) == 0.5
     nothing = measures.sequences(run, ["C1CC"])
     assert measures.greedy_share(run, nothing) == measures.stochastic_share(run, nothing, 0) == 0
+
+
+def test_decoding_in_pieces_changes_nothing(run, monkeypatch):
+    monkeypatch.setattr(measures, "_DECODED", 4)
+    z, shares = run.density("prior").sample_rows(0, torch.arange(10)), []
+    assert measures.decoded(run, z, shares.append, seed=3) == run.decode(z, seed=3)
+    assert shares == [0.4, 0.8, 1.0]
+    assert measures.decoded(run, z[:0], shares.append) == []
+    told = []
+    measures.validities(run, z, 0, show=told.append)
+    assert told == sorted(told)
+    assert len(told) == 9
+    assert told[-1] == 1.0
 
 
 def test_published_protocol(run, smiles):
@@ -214,6 +233,35 @@ def test_everything_is_measured(done, run):
     assert done.definitions.keys() >= {*done.columns(), *done.numbers}
 
 
+def first_different(texts):
+    return list(dict.fromkeys(text for text in texts if text is not None))[:15]
+
+
+def test_what_is_judged_is_what_generate_writes(done, run):
+    for name in done.densities:
+        drawn = run.sample(40, density=name)
+        assert done.pictures.molecules[name] == first_different(drawn)
+        assert done.about["fitted"][name] == run.density(name).described()
+
+
+def test_noise_of_the_run_is_on_the_codes(smiles):
+    """A run with a usual noise is judged by what it writes with it."""
+    noisy = untrained(shipped_codec("smiles", 30), noise=0.7)
+    words = {"reference": smiles[:8], "train": None, "densities": ["prior"]}
+    found = evaluate_run(noisy, n=20, **words, **QUIET)
+    assert found.about["noise"] == 0.7
+    drawn = found.pictures.molecules["prior"]
+    assert drawn == first_different(noisy.sample(20, density="prior"))
+    assert drawn != first_different(noisy.sample(20, density="prior", noise=0.0))
+
+
+def test_densities_that_are_not_there_are_named(done, run, smiles):
+    (note,) = [note for note in done.notes if note.startswith("Not fitted")]
+    assert "evaluated: flow. molae density fit" in note
+    some = evaluate_run(run, reference=None, train=None, n=2, densities=["prior"], **QUIET)
+    assert not [note for note in some.notes if note.startswith("Not fitted")]
+
+
 def test_what_few_molecules_cannot_say_is_said(done):
     for numbers in done.densities.values():
         assert numbers["unique_1k"] is None
@@ -242,6 +290,11 @@ def test_as_values(done):
     assert [row["density"] for row in rows] == [*done.densities, DATA, REFERENCE]
     assert rows[0]["reconstruction"] == done.numbers["reconstruction"]
     assert "reconstruction" not in rows[-1]
+    assert values["fitted"].keys() == done.densities.keys()
+    names = done.columns()
+    assert sorted(names) == sorted({name for numbers in done.sets().values() for name in numbers})
+    assert "Other" not in done.groups()
+    assert names[:2] == ["validity", "validity_all_masks"]
     head, table = done.table()
     assert head[1:] == [row["density"] for row in rows]
     assert {len(row) for row in table} == {len(head)}

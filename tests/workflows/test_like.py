@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
 
 from molae.datasets.files import DataError
 from molae.densities import Gaussian, GaussianMixture
+from molae.runs.build import build
 from molae.workflows.generate import generate
 from molae.workflows.like import density_like, read_examples, shrunken
 from molae.workflows.neighbors import around, code_scale
@@ -153,9 +155,19 @@ def test_nothing_to_be_like(run, tmp_path):
 # The density to draw from ------------------------------------------------------------------------
 
 
+def replace_noise(run):
+    """The run, with a decoder that cannot be told of noise."""
+    config = deepcopy(run.config)
+    del config["model"]["decoder"]["noise"], config["generation"]
+    config["objective"]["noise"] = 0.05
+    other = build(config, run.codec)
+    other.densities = run.densities
+    return other
+
+
 def test_draws_come_from_around_the_molecules(run, smiles):
     z = run.encode(smiles[:3])
-    made = density_like(run, z, radius=0.3)
+    made = around(run, z, 0.3)
     drawn = made.sample_rows(0, torch.arange(6000))
     off = (drawn[:, None] - z) / (0.3 * code_scale(run))  # (n, 3, D)
     nearest = off.square().sum(2).argmin(1)
@@ -169,8 +181,15 @@ def test_draws_come_from_around_the_molecules(run, smiles):
     )
     mixed = normal.log_prob(drawn[:9, None]).logsumexp(1) - math.log(3)
     assert torch.allclose(made.log_prob(drawn[:9]), mixed, atol=1e-3)
+    # The decoder is told of the radius, so the noise is put on by the run.
+    still, noise = density_like(run, z[:1], radius=0.3)
+    assert noise == pytest.approx(0.3 * code_scale(run).square().mean().sqrt().item())
+    assert torch.allclose(still.sample_rows(1, torch.arange(5)), z[:1].expand(5, -1), atol=1e-4)
+    untold = replace_noise(run)
+    made, noise = density_like(untold, z[:1])
+    assert noise == 0.0
     assert torch.equal(
-        density_like(run, z[:1]).sample_rows(1, torch.arange(5)),
+        made.sample_rows(1, torch.arange(5)),
         around(run, z[:1], 0.5).sample_rows(1, torch.arange(5)),
     )
     near = run.decode(around(run, z, 1e-6).sample_rows(0, torch.arange(30)))
@@ -179,7 +198,8 @@ def test_draws_come_from_around_the_molecules(run, smiles):
 
 def test_one_gaussian_for_several_molecules(run, smiles):
     z = run.encode(smiles[:5])
-    made = density_like(run, z, density="gaussian")
+    made, noise = density_like(run, z, density="gaussian")
+    assert noise is None
     assert isinstance(made, Gaussian)
     assert torch.allclose(made.mean.float(), z.mean(0), atol=1e-5)
     # One per cent of the mean variance is added to what the training codes have.
@@ -189,14 +209,14 @@ def test_one_gaussian_for_several_molecules(run, smiles):
     assert torch.allclose(covariance(made), expected)
     # Molecules that are alike: what is drawn is nearer to them than what the run draws.
     z = z[:1] + 0.1 * (z - z[:1])
-    drawn = density_like(run, z, density="gaussian").sample_rows(0, torch.arange(200))
+    drawn = density_like(run, z, density="gaussian")[0].sample_rows(0, torch.arange(200))
     usual = run.density("gaussian").sample_rows(0, torch.arange(200))
     assert torch.cdist(drawn, z).mean() < 0.5 * torch.cdist(usual, z).mean()
 
 
 def test_another_kind_of_density(run, smiles):
     z = run.encode(smiles[:60])
-    made = density_like(run, z, density="gmm")
+    made, _ = density_like(run, z, density="gmm")
     assert isinstance(made, GaussianMixture)
     assert made.components == run.density("gmm").components
     assert not torch.equal(made.means, run.density("gmm").means)
@@ -219,9 +239,10 @@ def test_what_does_not_go_together(run, smiles):
 
 def test_the_stream_depends_on_the_seed_only(run, smiles):
     def texts(seed, batch, temperature=None):
-        made = density_like(run, run.encode(smiles[:4]))
+        made, noise = density_like(run, run.encode(smiles[:4]))
         wish = {"seed": seed, "batch": batch, "temperature": temperature, "unique": True}
-        return [r["smiles"] for r in generate(run, 9, density=made, workers=1, **wish)]
+        drawn = generate(run, 9, density=made, noise=noise, workers=1, **wish)
+        return [row["smiles"] for row in drawn]
 
     assert texts(1, 9, 1.0) == texts(1, 4, 1.0) == texts(1, 64, 1.0) != texts(2, 9, 1.0)
     with pytest.raises(ValueError, match=f"codes of {D} numbers; this run has {run.size}"):
@@ -238,7 +259,7 @@ def test_expressions(small, tmp_path):
     found = read_examples(run, [source, "x*2", "x**"], workers=1)
     assert len(found.z) == 6
     assert found.rejected == 1
-    made = generate(run, 5, density=density_like(run, found.z), temperature=1.0, workers=1)
+    made = generate(run, 5, density=density_like(run, found.z)[0], temperature=1.0, workers=1)
     assert len([row["smiles"] for row in made]) == 5
     with pytest.raises(ValueError, match="writes no molecules"):
         generate(run, 1, scaffolds=["C"])

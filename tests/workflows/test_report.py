@@ -89,11 +89,13 @@ def test_every_number_is_there_and_explained(done, read):
         assert note in read.text
     cells = len(done.columns()) * len(done.sets())
     assert len(read.all("td")) == cells
+    assert len(read.all("tbody")) == len(done.groups())
+    assert done.about["fitted"]["gmm"] in read.text
 
 
 def test_pictures(done, read):
     images = read.all("img")
-    assert len(images) == len(done.densities) + len(done.pictures.strips)
+    assert len(images) == len(done.densities) + len([REFERENCE]) + len(done.pictures.strips)
     for image in images:
         data = base64.b64decode(image["src"].removeprefix("data:image/svg+xml;base64,"))
         assert ET.fromstring(data).tag.endswith("svg")
@@ -211,7 +213,10 @@ def test_histogram_shows_shares():
 def test_one_outlier_does_not_squeeze_the_rest():
     values = np.append(np.linspace(0, 1, 999), 1e6)
     plot = svg.histogram({"a": values}, "mw")
-    assert sum(height > 0 for height in heights(plot, "line c0")) == svg.BINS
+    drawn = heights(plot, "line c0")
+    assert sum(height > 0 for height in drawn) == svg.BINS
+    # What lies outside is not piled up at the border, where it would look like a peak.
+    assert max(drawn) < 1.5 * min(drawn)
 
 
 @pytest.mark.parametrize("values", [[], [3.0, 3.0], [0.0]])

@@ -41,7 +41,8 @@ def test_beta_is_a_mean_over_dimensions_where_nothing_is_said():
         ({"beta_warmup": 300}, Linear(0.0, 1 / 56, 300)),
         ({"beta": Cyclical(high=0.3, period=50)}, Cyclical(high=0.3, period=50)),
         ({"beta": {"schedule": "linear", "end": 2.0}}, Linear(0.0, 2.0)),
-        ({"objective": "rae", "beta_warmup": 10}, Linear(0.0, 1e-3, 10)),
+        ({"objective": "rae", "beta_warmup": 10}, Linear(0.0, 0.05, 10)),
+        ({"objective": "rae", "noise": 0.1, "beta_warmup": 10}, Linear(0.0, 1e-3, 10)),
     ],
 )
 def test_annealing(options, beta):
@@ -65,6 +66,22 @@ def test_noise_of_a_constant_head_is_its_scale():
     both = settings(asked(objective="rae", head="constant", noise=0.7))
     assert both["model"]["head"] == {"name": "constant"}
     assert both["objective"]["noise"] == 0.7
+
+
+def test_a_range_of_noise_is_told_to_the_decoder():
+    table = settings(asked())
+    assert table["objective"]["noise"] == table["model"]["decoder"]["noise"] == [0.1, 2.0]
+    assert table["generation"] == {"noise": 1.0}
+    narrow = settings(asked(noise=(0.05, 0.5)))
+    assert narrow["model"]["decoder"]["noise"] == [0.05, 0.5]
+    assert narrow["generation"] == {"noise": 0.5}
+    for one in (asked(noise=0.2), asked(decoder="feedforward"), asked(objective="vae")):
+        plain = settings(one)
+        assert "noise" not in plain["model"]["decoder"]
+        assert "generation" not in plain
+    assert settings(asked(decoder="feedforward"))["objective"]["noise"] == 0.05
+    with pytest.raises(ValueError, match="one level"):
+        settings(asked(objective="cvvae", noise=(0.1, 1.0)))
 
 
 def test_characters_have_no_grammar():

@@ -216,6 +216,14 @@ def test_fine_tuning_refuses_what_it_cannot_do(run, small, molecules, tmp_path):
     assert tuned.config["objective"] == run.config["objective"] | {"noise": 0.2}
 
 
+def test_a_run_with_one_level_of_noise_can_go_on_with_a_range(small, molecules, tmp_path):
+    old = train(molecules, tmp_path / "old", steps=2, noise=0.05, **small)
+    new = train(molecules, tmp_path / "new", steps=2, start_from=old.folder, noise=[0.1, 1.0])
+    assert new.config["model"]["decoder"]["noise"] == [0.1, 1.0]
+    assert new.noise == 1.0
+    assert new.sample(5) == Run.load(new.folder, "cpu").sample(5) != new.sample(5, noise=0.0)
+
+
 def test_the_card_tells_of_the_weights_that_are_kept(small, molecules, tmp_path):
     from molae.workflows.closing import card
 

@@ -1,0 +1,235 @@
+"""Reconstruction against the quality of samples: what density, noise and temperature change.
+
+One run is taken as it is. Its exact reconstruction of the held-out molecules is measured without
+noise. Then molecules are drawn from several densities, with several levels of noise on the codes
+(which the decoder is told) and greedily or at a temperature, and compared with the same held-out
+molecules. Every row is a cell with a file of its own, so that an interrupted run goes on::
+
+    python -m benchmarks.frontier RUN zinc250k_train.smi.gz --noise 0 0.5 1 1.4
+    python -m benchmarks.frontier RUN zinc250k_train.smi.gz --densities gmm:10 gmm:100 flow kde
+    python -m benchmarks.frontier --table
+
+Densities are fitted to the codes of training molecules that the run learnt from; ``gmm:100`` is
+one with 100 components, on ``--rows`` codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.record import RESULTS, record
+from molae.densities import LatentDensity, density
+from molae.metrics.reconstruction import exact_share
+from molae.runs import Run
+from molae.workflows.closing import density_rows, encoded, some
+from molae.workflows.data import load_data
+from molae.workflows.evaluate import Yardstick
+from molae.workflows.generate import generate
+from molae.workflows.train import hold_out
+
+#: Columns of the table.
+SHOWN = (
+    "fcd",
+    "unique_10k",
+    "novelty",
+    "filters",
+    "mean_sa",
+    "mean_qed",
+    "mean_logp",
+    "ring_larger",
+    "strained",
+    "snn",
+)
+
+
+class Subject:
+    """A run, the molecules it learnt from and the held-out ones.
+
+    Args:
+        folder: The run.
+        data: The file that it was trained on.
+        workers: Processes that look at molecules.
+    """
+
+    def __init__(self, folder: str, data: str, workers: int) -> None:
+        self.run = Run.load(folder, "cpu")
+        found = load_data([data], codec=self.run.codec, workers=workers, progress=True)
+        training = self.run.config["training"]
+        self.learnt, self.held = hold_out(found.data, training["validation"], training["seed"])
+        self.workers = workers
+        self._yardstick: Yardstick | None = None
+
+    def texts(self, part: Any, rows: Any) -> list[str]:
+        """Canonical SMILES of some rows."""
+        spelt = self.run.spelling(self.run.codec.decode(torch.from_numpy(part.array(rows))))
+        return [text for text in spelt if text is not None]
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """The held-out molecules (5,000 at most), and all that were learnt from."""
+        if self._yardstick is None:
+            held = self.texts(self.held, some(len(self.held), 5000, 0))
+            learnt = []
+            for first in range(0, len(self.learnt), 20_000):
+                rows = np.arange(first, min(first + 20_000, len(self.learnt)))
+                learnt += self.texts(self.learnt, rows)
+            self._yardstick = Yardstick(held, learnt, workers=self.workers)
+        return self._yardstick
+
+    def reconstruction(self) -> dict[str, Any]:
+        """Exact reconstruction of all held-out molecules, greedily and without noise."""
+        rows = np.arange(len(self.held))
+        start = time.perf_counter()
+        found = self.run.decode(encoded(self.run, self.held, rows))
+        wanted = self.run.spelling(self.run.codec.decode(torch.from_numpy(self.held.array(rows))))
+        return {
+            "reconstruction": exact_share(wanted, found, 0),
+            "molecules": len(rows),
+            "seconds": time.perf_counter() - start,
+        }
+
+    def fitted(self, label: str, rows: int) -> tuple[LatentDensity, dict[str, Any]]:
+        """A density such as ``gmm:100``, fitted to training codes; how likely others are."""
+        name, _, components = label.partition(":")
+        settings: dict[str, Any] = {"components": int(components)} if components else {}
+        if name in ("gmm", "bayesian", "kde"):
+            settings["rows"] = rows
+        apart = density_rows(self.learnt)
+        z = encoded(self.run, self.learnt, some(apart[0], max(rows, 50_000), 0))
+        judged = encoded(self.run, self.learnt, some(apart[1], 5000, 0))
+        start = time.perf_counter()
+        made = density(name, **settings)
+        if name != "prior":
+            made.fit(z)
+        else:
+            made = self.run.density("prior")
+        return made, {
+            "fit_seconds": time.perf_counter() - start,
+            "nats": float(made.log_prob(judged).double().mean()),
+        }
+
+    def quality(
+        self, made: LatentDensity, noise: float, temperature: float | None, n: int, seed: int
+    ) -> dict[str, Any]:
+        """Every metric of n molecules, and how fast they came."""
+        start = time.perf_counter()
+        drawn = generate(
+            self.run,
+            n,
+            seed=seed,
+            density=made,
+            noise=noise,
+            temperature=temperature,
+            workers=self.workers,
+        )
+        smiles = [row["smiles"] for row in drawn]
+        seconds = time.perf_counter() - start
+        yardstick = self.yardstick
+        found = yardstick.measure(yardstick.look(smiles)).flat()
+        return found | {"invalid": drawn.counts.invalid, "generate_seconds": seconds}
+
+
+def cell_path(folder: Path, label: str, noise: float, temperature: float | None) -> Path:
+    """The file of a cell."""
+    drawn = "greedy" if temperature is None else f"t{temperature:g}"
+    return folder / f"{label.replace(':', '')}-noise{noise:g}-{drawn}.json"
+
+
+def study(options: argparse.Namespace, folder: Path) -> None:
+    """Everything that is not there yet."""
+    subject = Subject(options.run, options.data, options.workers)
+    done = folder / "reconstruction.json"
+    if not done.exists():
+        write(done, subject.reconstruction())
+    for label in options.densities:
+        wanted = [
+            (noise, temperature)
+            for noise in options.noise
+            for temperature in (t or None for t in options.temperature)
+            if not cell_path(folder, label, noise, temperature).exists()
+        ]
+        if not wanted:
+            continue
+        made, facts = subject.fitted(label, options.rows)
+        for noise, temperature in wanted:
+            found = subject.quality(made, noise, temperature, options.number, options.seed)
+            write(
+                cell_path(folder, label, noise, temperature),
+                {"density": label, "noise": noise, "temperature": temperature} | facts | found,
+            )
+            print(label, noise, temperature, {k: found.get(k) for k in SHOWN}, flush=True)
+
+
+def write(path: Path, values: dict[str, Any]) -> None:
+    """A cell, whole or not at all."""
+    part = path.with_suffix(".tmp")
+    part.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    part.replace(path)
+
+
+def show(cells: list[dict[str, Any]], exact: dict[str, Any]) -> None:
+    """The table on the screen."""
+    share, count = exact["reconstruction"], exact["molecules"]
+    table = Table(
+        title=f"exact reconstruction {100 * share:.1f} % of {count:,} held-out molecules"
+    )
+    for name in ("density", "nats", "noise", "temperature", *SHOWN):
+        table.add_column(name)
+    for cell in cells:
+        values = [cell.get(name) for name in SHOWN]
+        table.add_row(
+            cell["density"],
+            f"{cell['nats']:.1f}",
+            f"{cell['noise']:g}",
+            "greedy" if cell["temperature"] is None else f"{cell['temperature']:g}",
+            *("" if value is None else f"{value:.3f}" for value in values),
+        )
+    Console(width=160).print(table)
+
+
+def main() -> None:
+    """Measure, or show."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("run", nargs="?", help="folder of a run, or name of a shipped model")
+    parser.add_argument("data", nargs="?", help="the file that it was trained on")
+    parser.add_argument("--densities", nargs="+", default=["gaussian", "gmm:10"])
+    parser.add_argument("--noise", nargs="+", type=float, default=[0.0, 0.5, 1.0, 1.4])
+    parser.add_argument("--temperature", nargs="+", type=float, default=[0.0], help="0 is greedy")
+    parser.add_argument("-n", "--number", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", default="frontier", help="of the results")
+    parser.add_argument("--table", action="store_true", help="show what is stored")
+    options = parser.parse_args()
+    folder = RESULTS / options.name
+    folder.mkdir(parents=True, exist_ok=True)
+    if not options.table:
+        if options.run is None or options.data is None:
+            parser.error("a run and the file that it was trained on are needed")
+        study(options, folder)
+    files = sorted(path for path in folder.glob("*.json") if path.stem != "reconstruction")
+    cells = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    cells.sort(key=lambda cell: (cell["density"], cell["temperature"] or 0, cell["noise"]))
+    exact = json.loads((folder / "reconstruction.json").read_text(encoding="utf-8"))
+    if not options.table:
+        record(
+            options.name,
+            {"run": options.run, "seed": options.seed, "exact": exact, "cells": cells},
+        )
+    show(cells, exact)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""The table on molecules from its cells: on a screen, and in docs/results.md between two marks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.molecules_models import MEMORY, MODELS, QUOTED
+from molae.datasets.files import replacing
+
+#: The page, and the marks between which it is written anew.
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+BEGIN = "<!-- molecules: written by python -m benchmarks.molecules --markdown -->"
+END = "<!-- molecules: end -->"
+#: What densities are called in the table.
+DENSITIES = {"prior": "N(0, I)", "gmm": "GMM-10"}
+#: The cell that is no model.
+DATA = "data"
+#: To what a FCD must fall before the mixture is said to have helped; less is called no help.
+HELPED = 0.99
+
+Cell = dict[str, Any]
+#: A number of one cell, None where it has none.
+Read = Callable[[Cell], float | None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: how it is headed, what is read, and how it is written."""
+
+    head: str
+    read: Read
+    form: str = "{:.1f}"
+    scale: float = 100.0
+
+    def text(self, cells: Sequence[Cell]) -> str:
+        """Mean over the cells, and the standard deviation where there are several."""
+        found = [value for cell in cells if (value := self.read(cell)) is not None]
+        if not found:
+            return "-"
+        scaled = [self.scale * value for value in found]
+        text = self.form.format(mean(scaled))
+        return text if len(scaled) < 2 else f"{text} ± {self.form.format(stdev(scaled))}"
+
+
+def _at(*path: str) -> Read:
+    def read(cell: Cell) -> float | None:
+        found: Any = cell
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
+    return read
+
+
+def _fcd(density: str) -> Read:
+    return _at("densities", density, "metrics", "fcd")
+
+
+def of_models() -> list[Column]:
+    """What is said of a model as a whole."""
+    return [
+        Column("exact reconstruction %", _at("reconstruction", "exact")),
+        Column("of training molecules %", _at("reconstruction", "of_training_molecules")),
+        Column("million numbers", _at("size", "parameters"), "{:.2f}", 1e-6),
+        Column("seconds to train", _at("training", "seconds"), "{:.0f}", 1.0),
+        Column("molecules / s", _at("training", "molecules_per_second"), "{:.0f}", 1.0),
+    ]
+
+
+def of_draws(density: str) -> list[Column]:
+    """What is said of codes of one density."""
+    place = ("densities", density)
+    metric = (*place, "metrics")
+    return [
+        Column("valid, all masks %", _at(*place, "validity_all_masks")),
+        Column("grammar masks %", _at(*place, "validity_grammar_masks")),
+        Column("no masks %", _at(*place, "validity_no_masks")),
+        Column("greedy %", _at(*metric, "validity")),
+        Column("unique %", _at(*metric, "uniqueness")),
+        Column("FCD", _fcd(density), "{:.2f}", 1.0),
+        Column("SNN", _at(*metric, "snn"), "{:.3f}", 1.0),
+    ]
+
+
+class Cells:
+    """What a folder of cells holds.
+
+    Args:
+        folder: Of JSON files.
+
+    Raises:
+        ValueError: There is no cell of a model, or they are of several protocols.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        files = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+        values = [file["values"] for file in files]
+        self.rows: dict[str, list[Cell]] = {}
+        for name in MODELS:
+            found = [one for one in values if one["model"] == name]
+            if found:
+                self.rows[name] = sorted(found, key=lambda one: one["seed"])
+        if not self.rows:
+            raise ValueError(f"there are no cells in {folder}; make them with a file of molecules")
+        self.data = next((one for one in values if one["model"] == DATA), None)
+        self.protocol = values[0]["protocol"]
+        if any(one["protocol"] != self.protocol for one in values):
+            raise ValueError(f"the cells in {folder} were made in several ways; move some away")
+        self.machines = sorted({_machine(file["machine"]) for file in files})
+        self.dates = sorted(file["date"][:10] for file in files)
+
+    def whole(self, name: str) -> list[Cell]:
+        """The cells of a model whose training came to its end."""
+        return [cell for cell in self.rows[name] if "failed" not in cell]
+
+    def title(self, name: str) -> str:
+        """The model, with its seeds and what failed."""
+        cells = self.rows[name]
+        failed = len(cells) - len(self.whole(name))
+        return cells[0]["title"] + (f" ({failed} of {len(cells)} diverged)" if failed else "")
+
+
+def _machine(known: dict[str, Any]) -> str:
+    return f"{known['processor']}, {known['cores']} cores, torch {known['versions']['torch']}"
+
+
+# Rows --------------------------------------------------------------------------------------------
+
+Rows = tuple[list[str], list[list[str]]]
+
+
+def model_rows(cells: Cells) -> Rows:
+    """Head and rows of the models."""
+    columns = of_models()
+    rows = [
+        [cells.title(name), _seeds(cells.rows[name])]
+        + [column.text(cells.whole(name)) for column in columns]
+        for name in cells.rows
+    ]
+    return ["model", "seeds", *(column.head for column in columns)], rows
+
+
+def _seeds(cells: Iterable[Cell]) -> str:
+    return ", ".join(str(cell["seed"]) for cell in cells)
+
+
+def draw_rows(cells: Cells) -> Rows:
+    """Head and rows of what is drawn: each model with each density, and the data."""
+    heads = [column.head for column in of_draws("prior")]
+    rows = [
+        [cells.title(name), shown, *(column.text(cells.whole(name)) for column in of_draws(key))]
+        for name in cells.rows
+        for key, shown in DENSITIES.items()
+    ]
+    if cells.data is not None:
+        found = {"densities": {"prior": cells.data}}
+        rows.append([cells.data["title"], "", *(one.text([found]) for one in of_draws("prior"))])
+    return ["model", "codes from", *heads], rows
+
+
+def helped(cells: Cells) -> list[str]:
+    """For each model a sentence on what the mixture, fitted after training, made of its draws."""
+    told = []
+    for name in cells.rows:
+        means = {
+            key: [v for cell in cells.whole(name) if (v := _fcd(key)(cell)) is not None]
+            for key in DENSITIES
+        }
+        title = cells.title(name)
+        if not means["prior"] or not means["gmm"]:
+            lost = " and ".join(DENSITIES[key] for key, found in means.items() if not found)
+            told.append(f"{title}: from {lost} there were too few molecules for a FCD.")
+            continue
+        before, after = (mean(means[key]) for key in ("prior", "gmm"))
+        word = "helps" if after < HELPED * before else "does not help"
+        told.append(f"{title}: it {word} (FCD {before:.2f} to {after:.2f}).")
+    return told
+
+
+# Screen and page ---------------------------------------------------------------------------------
+
+
+def show(cells: Cells, console: Console | None = None) -> None:
+    """Print both tables."""
+    console = console or Console()
+    for head, rows in (model_rows(cells), draw_rows(cells)):
+        table = Table(title=_budget(cells.protocol), title_justify="left")
+        for number, name in enumerate(head):
+            left = number < 2
+            table.add_column(name, justify="left" if left else "right", no_wrap=left)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def _budget(protocol: dict[str, Any]) -> str:
+    """How long everything was trained, in words."""
+    if protocol["molecules"] is not None:
+        return f"{protocol['molecules']:,} molecules seen in each training"
+    return f"{protocol['epochs']:g} passes over the data in each training"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def markdown(cells: Cells) -> str:
+    """The part of the page that is written from the cells."""
+    protocol = cells.protocol
+    held = next((c["reconstruction"]["molecules"] for c in _all(cells)), protocol["held"])
+    lines = [
+        f"Measured {_span(cells.dates)} on {'; '.join(cells.machines)}; data "
+        f"`{protocol['data'][0]}`. {_budget(protocol)}, in batches of {protocol['batch_size']}, "
+        f"learning rate {protocol['learning_rate']:g}, precision {_precisions(cells)}; {held:,} "
+        f"molecules held out. The published decoder has GRUs of {protocol['width']}"
+        f"{'' if protocol['width'] == 501 else ' here (501 in the paper)'}. "
+        f"{protocol['generated']:,} molecules from each density, {protocol['decoded']:,} codes "
+        "under each set of masks. ± is the standard deviation over seeds.",
+        "",
+        *_table(*model_rows(cells)),
+        "",
+        *_table(*draw_rows(cells)),
+        "",
+        "*Valid* counts one draw of p(x|z) per code; *greedy* and what follows is said of "
+        "greedily decoded molecules. The last row is what training molecules would get: no model "
+        "does better. FCD needs 100 molecules, and is too high where few are valid.",
+        "",
+        f"Settings beyond that: {remarks(cells)}.",
+        "",
+        "### Does the mixture help?",
+        "",
+        "By the FCD of GMM-10, fitted to the codes after training, against that of N(0, I):",
+        "",
+        *(f"- {sentence}" for sentence in helped(cells)),
+        "",
+        "### Published",
+        "",
+        *published(),
+    ]
+    return "\n".join(lines)
+
+
+def remarks(cells: Cells) -> str:
+    """What a reader must know of each model's settings; those with the same remark together."""
+    titles: dict[str, list[str]] = {}
+    for first, *_ in cells.rows.values():
+        titles.setdefault(first["remark"], []).append(first["title"])
+    return "; ".join(f"{', '.join(names)}: {remark}" for remark, names in titles.items())
+
+
+def _all(cells: Cells) -> list[Cell]:
+    return [cell for name in cells.rows for cell in cells.whole(name)]
+
+
+def _precisions(cells: Cells) -> str:
+    return " and ".join(sorted({cell["training"]["precision"] for cell in _all(cells)})) or "-"
+
+
+def _span(dates: Sequence[str]) -> str:
+    return dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+
+
+def published() -> list[str]:
+    """What others have reported, and what was read there."""
+    rows = [
+        [
+            row.title,
+            "-" if row.reconstruction is None else f"{row.reconstruction:.1f}",
+            f"{row.validity:.1f}",
+            row.source if row.checked else f"{row.source}; {MEMORY}",
+        ]
+        for row in QUOTED
+    ]
+    return _table(["model", "reconstruction %", "valid from N(0, I) %", "source"], rows)
+
+
+def rewrite(page: Path, cells: Cells) -> None:
+    """Put the tables between the marks of a page; what stands around them stays.
+
+    Raises:
+        ValueError: The page has not both marks, once each and in order.
+    """
+    text = page.read_text("utf-8") if page.is_file() else ""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"{page} needs the lines {BEGIN!r} and {END!r}, once each, in order")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    with replacing(page) as part:
+        part.write_text(f"{before}{BEGIN}\n\n{markdown(cells)}\n\n{END}{after}", "utf-8")
