@@ -77,8 +77,6 @@ def test_unknown_names_are_answered_with_the_shipped_ones():
 
 
 def test_the_default_ships():
-    if DEFAULT_MODEL not in weights_names():
-        pytest.skip(f"{DEFAULT_MODEL} is not trained yet")
     assert len(set(Run.load(DEFAULT_MODEL, "cpu").sample(20))) == 20
 
 

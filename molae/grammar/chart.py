@@ -1,5 +1,8 @@
 """The general parser: NLTK's chart parsers, and the choice of one derivation from their chart.
 
+Where a grammar allows it a faster parser is asked first (``bottom_up.py``), which answers where it
+finds that a text has one derivation only; the chart is for the rest.
+
 NLTK's own extraction lists every tree, of which an ambiguous grammar has exponentially many; ours
 takes the one with the fewest rules from the packed chart. At each rule of it, among equals, the
 rule that stands first in the grammar is taken, and then the shorter first part.
@@ -11,8 +14,10 @@ from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from inspect import signature
 from typing import Any, NamedTuple
 
+from molae.grammar.bottom_up import bottom_up_parser
 from molae.grammar.cfg import Grammar
 from molae.grammar.sets import sets
 from molae.grammar.tokens import DerivationError, Token, Tokenizer
@@ -42,10 +47,12 @@ class Deriver:
 
     Args:
         grammar: Any grammar.
+        chart_only: Leave out the faster parser; the derivations are the same.
     """
 
-    def __init__(self, grammar: Grammar) -> None:
+    def __init__(self, grammar: Grammar, *, chart_only: bool = False) -> None:
         self.grammar = grammar
+        self._bottom_up = None if chart_only else bottom_up_parser(grammar)
         self.tokenizer = Tokenizer(grammar)
         finite = grammar.finite
         self.rule_ids: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -61,6 +68,8 @@ class Deriver:
         if stop < len(text) or not self.rule_ids:
             raise self._error(text, tokens, stop)
         words = [-1 - token.terminal for token in tokens]
+        if self._bottom_up and (rules := self._bottom_up.parse(words)) is not None:
+            return rules
         best = _best_spans(self._completed(words), words, self.rank)
         root = _Span(self.grammar.start, 0, len(words))
         if root not in best:
@@ -87,7 +96,7 @@ class Deriver:
         from nltk.parse.earleychart import IncrementalLeftCornerChartParser
 
         if all(rhs for _, rhs in self.rule_ids):
-            return IncrementalLeftCornerChartParser(self._nltk_grammar)
+            return _unlimited(IncrementalLeftCornerChartParser, self._nltk_grammar)
         return self._earley
 
     @cached_property
@@ -95,7 +104,7 @@ class Deriver:
         """Works top down: what it looks for at a place is what the grammar allows there."""
         from nltk.parse.earleychart import EarleyChartParser
 
-        return EarleyChartParser(self._nltk_grammar)
+        return _unlimited(EarleyChartParser, self._nltk_grammar)
 
     def _completed(self, words: list[int]) -> Iterator[tuple[_Span, int, tuple[int, ...]]]:
         """Every rule that NLTK found to cover a span of the words."""
@@ -137,6 +146,18 @@ class Deriver:
             complete |= top and edge.is_complete()
         names = sorted(map(self.grammar.symbol_text, wanted))
         return reach, (*names, *(["end"] if complete else []))
+
+
+def _unlimited(kind: Any, grammar: Any) -> Any:
+    """A parser of NLTK's that takes the time it needs.
+
+    From 3.10 on NLTK raises TimeoutError after 5 s for a text, which a loaded machine can take; it
+    guards against feature grammars, and ours are context-free. Older versions know no limit.
+    """
+    from nltk.parse.earleychart import IncrementalChartParser  # names what its kinds pass on
+
+    limited = "max_time" in signature(IncrementalChartParser.__init__).parameters
+    return kind(grammar, max_time=None) if limited else kind(grammar)
 
 
 def _number(symbol: Any) -> int:

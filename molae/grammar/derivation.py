@@ -1,8 +1,9 @@
 """Between text and left-most derivations, for any context-free grammar.
 
-``derive`` parses with NLTK's chart parsers, which take left recursion, empty rules and ambiguity;
-``spell`` goes back. A grammar in which one token of look-ahead settles the rule is parsed
-thousands of times faster by the batched machine; both give the same rules.
+``derive`` parses bottom up where a text turns out to have one derivation only, and otherwise with
+NLTK's chart parsers, which take left recursion, empty rules and ambiguity; ``spell`` goes back. A
+grammar in which one token of look-ahead settles the rule is parsed thousands of times faster than
+by a chart by the batched machine; all give the same rules.
 """
 
 from __future__ import annotations
