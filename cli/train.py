@@ -47,10 +47,10 @@ EXAMPLES = examples(
 
 
 def levels(text: str | None) -> float | list[float] | None:
-    """``0.05`` as a number, ``0.1:2`` as two; None stays None.
+    """``0.05`` as a number, ``0.1:2`` as two, ``0.1:2:3`` as three; None stays None.
 
     Raises:
-        typer.BadParameter: It is neither.
+        typer.BadParameter: It is none of these.
     """
     if text is None:
         return None
@@ -58,7 +58,7 @@ def levels(text: str | None) -> float | list[float] | None:
         numbers = [float(part) for part in text.split(":")]
     except ValueError:
         numbers = []
-    if not 1 <= len(numbers) <= 2 or not all(0 <= number < float("inf") for number in numbers):
+    if not 1 <= len(numbers) <= 3 or not all(0 <= number < float("inf") for number in numbers):
         raise typer.BadParameter(
             f"{text!r} is no level of noise; expected a number such as 0.05, or a lowest and a "
             "highest one such as 0.1:2",
@@ -257,11 +257,12 @@ def train(
     noise: Annotated[
         str | None,
         typer.Option(
-            metavar="LEVEL|LOW:HIGH",
+            metavar="LEVEL|LOW:HIGH[:POWER]",
             rich_help_panel=_MODEL,
             show_default="rae 0.1:2, cvvae 0.1",
             help="Standard deviation of the noise on codes while training (rae, cvvae); of a "
-            "range, which the decoder is told, each molecule has its own (rae).",
+            "range, which the decoder is told, each molecule has its own (rae), low "
+            "ones more often with a power above 1.",
         ),
     ] = None,
     noise_scale: Annotated[

@@ -69,14 +69,17 @@ class NoiseReader(nn.Module):
         return torch.exp(-0.5 * ((place - centers) / _WIDTH).square())
 
 
-def noise_range(noise: Sequence[float]) -> tuple[float, float]:
-    """Lowest and highest standard deviation.
+def noise_draw(noise: Sequence[float]) -> tuple[float, float, float]:
+    """Lowest and highest standard deviation, and the power that draws lean to the lowest with.
+
+    Draws are low * (high / low) ** (u ** power) for uniform u: uniform on a logarithmic scale at
+    power 1, which is what two numbers mean.
 
     Raises:
-        ValueError: Not two finite numbers, ascending, above 0.
+        ValueError: Not two or three finite numbers above 0, of which the first two ascend.
     """
     try:
-        low, high = (float(value) for value in noise)
+        low, high, power = (float(value) for value in (*noise, *([1.0] * (3 - len(noise)))))
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"noise is {noise!r}; expected its lowest and highest standard deviation"
@@ -85,4 +88,15 @@ def noise_range(noise: Sequence[float]) -> tuple[float, float]:
         raise ValueError(
             f"noise is from {low:g} to {high:g}; expected two numbers above 0, the lower one first"
         )
-    return low, high
+    if not 0 < power < math.inf:
+        raise ValueError(f"noise is drawn with the power {power:g}; expected a number above 0")
+    return low, high, power
+
+
+def noise_range(noise: Sequence[float]) -> tuple[float, float]:
+    """Lowest and highest standard deviation, without the power.
+
+    Raises:
+        ValueError: As ``noise_draw``.
+    """
+    return noise_draw(noise)[:2]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from molae.names import REGULARIZERS, pick
-from molae.nn.exactness import noise_range
+from molae.nn.exactness import noise_draw
 from molae.objectives.base import Model, Objective, distortion
 from molae.objectives.regularizers import (
     GRADIENTS,
@@ -54,7 +54,8 @@ class RAE(Objective):
             highest: each example has its own sigma, uniform on a logarithmic scale, and the
             decoder is told it (see ``NoiseReader``, which the decoder must have). Codes then lie
             so that what matters most survives the most noise, and one model can both write down
-            exactly what it was given and draw what is usual. Held-out losses are without noise.
+            exactly what it was given and draw what is usual. A third number above 1 draws low
+            levels more often, see ``noise_draw``. Held-out losses are without noise.
 
     Parts: ``distortion``, ``code`` = beta 0.5 ||z||^2 and ``penalty`` (the head's own), each
     (B,), and ``regularizer``, () for ``l2``, (B,) for ``gp``. Logged: ``code_norm`` = ||z|| (B,)
@@ -75,7 +76,8 @@ class RAE(Objective):
                 raise ValueError(f"noise must not be below 0, got {noise}")
             self.noise: float | list[float] = noise
         else:
-            self.noise = list(noise_range(noise))
+            low, high, power = noise_draw(noise)
+            self.noise = [low, high] if power == 1 else [low, high, power]
         if weight < 0:
             raise ValueError(f"weight must not be below 0, got {weight}")
         self.beta = schedule(beta)
@@ -111,9 +113,9 @@ class RAE(Objective):
         """Codes (B, D) with noise, and what the decoder is conditioned on, with its level."""
         if not isinstance(self.noise, list):
             return (code + self.noise * torch.randn_like(code) if self.noise else code), batch
-        low, high = self.noise
-        span = math.log(high / low)
-        sigma = low * torch.exp(span * torch.rand(len(code), 1, device=code.device))  # (B, 1)
+        low, high, power = noise_draw(self.noise)
+        place = torch.rand(len(code), 1, device=code.device) ** power  # 0 to 1, logarithmic
+        sigma = low * torch.exp(math.log(high / low) * place)  # (B, 1)
         told = sigma if batch.context is None else torch.cat([batch.context.float(), sigma], -1)
         return code + sigma * torch.randn_like(code), replace(batch, context=told)
 

@@ -136,7 +136,7 @@ def _check_noise(goal: dict[str, Any], decoder: dict[str, Any]) -> None:
     noise = goal.get("noise")
     if isinstance(noise, list | tuple) and not decoder.get("noise"):
         raise ValueError(
-            f"noise from {noise[0]:g} to {noise[-1]:g} needs a decoder that is told how much "
+            f"noise from {noise[0]:g} to {noise[1]:g} needs a decoder that is told how much "
             f"there is, and {decoder['name']!r} is not: use the decoder 'autoregressive' with a "
             "range of noise, or one level of noise"
         )

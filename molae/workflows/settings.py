@@ -12,7 +12,7 @@ from typing import Any
 from molae.codecs import GrammarCodec
 from molae.grammar.restrict import restricted, tokens_in
 from molae.names import CODECS, DECODERS, HEADS, OBJECTIVES, PROPERTIES, REGULARIZERS, pick
-from molae.nn.exactness import noise_range
+from molae.nn.exactness import noise_draw, noise_range
 from molae.objectives.schedules import plain, schedule, settled
 from molae.runs.build import DECODERS as MADE_DECODERS
 from molae.runs.build import ENCODERS, USUAL_HEAD
@@ -143,7 +143,7 @@ def _one_level(noise: float | Sequence[float] | None) -> bool:
 def _told(objective: Mapping[str, Any]) -> dict[str, Any]:
     """What the decoder needs to be told of noise; nothing where it has one level."""
     noise = objective.get("noise")
-    return {} if noise is None or _one_level(noise) else {"noise": list(noise)}
+    return {} if noise is None or _one_level(noise) else {"noise": list(noise_range(noise))}
 
 
 def _generation(objective: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +178,8 @@ def _objective(usual: dict[str, Any], asked: Asked, options: tuple[str, ...]) ->
         )
     table = usual | given
     if "noise" in table and not _one_level(table["noise"]):
-        table["noise"] = list(noise_range(table["noise"]))
+        low, high, power = noise_draw(table["noise"])
+        table["noise"] = [low, high] if power == 1 else [low, high, power]
     if "beta" in table:
         table["beta"] = _beta(table["beta"], asked.beta_warmup)
     return table

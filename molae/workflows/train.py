@@ -126,7 +126,8 @@ def train(
         weight: Of the regulariser (``rae``; 1e-5), of the discrepancy (``wae``; 10), or of the
             squared decoder weights (``ae``; 0).
         noise: Standard deviation of noise on codes in training: for ``rae`` the lowest and the
-            highest, of which the decoder is told (0.1 and 2), or one level (0.05 under the decoder
+            highest, of which the decoder is told (0.1 and 2; a third number above 1 draws low
+            levels more often, see ``RAE``), or one level (0.05 under the decoder
             ``feedforward``, which cannot be told); and that of the posterior under the head
             ``constant`` (``cvvae``; 0.1).
         noise_scale: What the noise of codes is multiplied with before they are decoded, for

@@ -81,6 +81,22 @@ def test_each_example_has_its_own_noise_and_the_decoder_is_told(point_model):
         RAE(noise=(2.0, 0.1))
 
 
+def test_low_noise_may_be_drawn_more_often(point_model):
+    seen = {}
+    plain = point_model.likelihood
+    point_model.likelihood = lambda z, context=None: seen.update(sigma=context) or plain(z)
+    objective = RAE(noise=(0.1, 2.0, 2.0))
+    x = torch.randn(1, 6, dtype=torch.float64).expand(20_000, 6)
+    objective.terms(point_model, Batch(x), 0)
+    # u squared is below a half where u is below its root.
+    low = (seen["sigma"] < math.sqrt(0.2)).double().mean().item()
+    assert low == pytest.approx(math.sqrt(0.5), abs=0.02)
+    assert objective.settings()["noise"] == [0.1, 2.0, 2.0]
+    for bad in ((0.1, 2.0, 0.0), (0.1, 2.0, 1.0, 1.0)):
+        with pytest.raises(ValueError, match="noise is"):
+            RAE(noise=bad)
+
+
 class Mixed(nn.Module):
     """A layer of each kind, with a weight that two layers share."""
 

@@ -218,8 +218,9 @@ def test_fine_tuning_refuses_what_it_cannot_do(run, small, molecules, tmp_path):
 
 def test_a_run_with_one_level_of_noise_can_go_on_with_a_range(small, molecules, tmp_path):
     old = train(molecules, tmp_path / "old", steps=2, noise=0.05, **small)
-    new = train(molecules, tmp_path / "new", steps=2, start_from=old.folder, noise=[0.1, 1.0])
-    assert new.config["model"]["decoder"]["noise"] == [0.1, 1.0]
+    new = train(molecules, tmp_path / "new", steps=2, start_from=old.folder, noise=[0.1, 1, 3])
+    assert new.config["objective"]["noise"] == [0.1, 1.0, 3.0]
+    assert new.config["model"]["decoder"]["noise"] == new.noise_range == [0.1, 1.0]
     assert new.noise == 1.0
     assert new.sample(5) == Run.load(new.folder, "cpu").sample(5) != new.sample(5, noise=0.0)
 
