@@ -1,7 +1,7 @@
 """What `torch.nn.GRU` lacks: second derivatives everywhere, and single steps that are cheap.
 
-All three ways of running a GRU (the library's kernel, `unroll`, `GRUSteps`) read the same weights,
-by name, at each call, so that parametrised weights (spectral norm) are seen by each of them.
+All ways of running a GRU (the library's kernel, `fused`, `unroll`, `GRUSteps`) read the same
+weights, by name, at each call, so that parametrised weights (spectral norm) are seen by each.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
+
+from molae.nn.fused_gru import FusedGRU
 
 _TWICE: ContextVar[bool] = ContextVar("molae_double_backward", default=False)
 
@@ -50,8 +52,22 @@ def run(gru: nn.GRU, inputs: Tensor, start: Tensor) -> Tensor:
     """States of the top layer at every step: inputs (T, B, E), start (L, B, H) -> (T, B, H)."""
     if _TWICE.get():
         return unroll(gru, inputs, start)
+    trained = torch.is_grad_enabled() and gru.weight_hh_l0.dtype == torch.float32
+    if trained and inputs.device.type == "cpu":
+        return fused(gru, inputs, start)
     out: Tensor = gru(inputs, start)[0]
     return out
+
+
+def fused(gru: nn.GRU, inputs: Tensor, start: Tensor) -> Tensor:
+    """`run` on a processor, to be differentiated once: inputs (T, B, E), start (L, B, H)."""
+    for layer in range(gru.num_layers):
+        into, across, bias_into, bias_across = weights(gru, layer)
+        given = linear(inputs, into)  # (T, B, 3H), one product for all steps
+        inputs = FusedGRU.apply(  # type: ignore[no-untyped-call]
+            given, start[layer], across, bias_into, bias_across
+        )
+    return inputs
 
 
 def unroll(gru: nn.GRU, inputs: Tensor, start: Tensor) -> Tensor:

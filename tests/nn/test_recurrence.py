@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from molae.nn.recurrence import GRUSteps, double_backward, make_gru, run, unroll
+from molae.nn.recurrence import GRUSteps, double_backward, fused, make_gru, run, unroll
 
 
 @pytest.fixture(params=[1, 3], ids=["one-layer", "three-layers"])
@@ -90,3 +90,40 @@ def test_low_precision_steps_are_close(gru):
     exact = GRUSteps(wide, table).step(entry, constant, states)
     low = GRUSteps(wide, table, low=True).step(entry, constant, states)
     torch.testing.assert_close(low[-1], exact[-1], atol=3e-2, rtol=0)
+
+
+@pytest.mark.parametrize("low", [False, True])
+@pytest.mark.parametrize("rows", [3, 70])  # in one thread, and in as many as there are
+def test_fused_equals_unrolled_with_gradients(rows, low):
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    layers = make_gru(5, 24, 2)
+    for name, bias in layers.named_parameters():
+        if name.startswith("bias"):
+            nn.init.normal_(bias)
+    inputs = torch.randn(9, rows, 5, requires_grad=True)
+    start = torch.randn(2, rows, 24, requires_grad=True)
+    weight = torch.randn(9, rows, 24)
+
+    def outcome(way):
+        with torch.autocast("cpu", torch.bfloat16, enabled=low and way is fused):
+            states = way(layers, inputs, start)
+        total = (states.float() * weight).sum()
+        return states.detach().float(), *torch.autograd.grad(
+            total, [inputs, start, *layers.parameters()]
+        )
+
+    for found, wanted in zip(outcome(fused), outcome(unroll), strict=True):
+        assert (found - wanted).norm() < (0.02 if low else 1e-5) * wanted.norm()
+    assert torch.get_num_threads() == threads
+
+
+def test_training_on_a_processor_is_fused(gru, monkeypatch):
+    used = []
+    monkeypatch.setattr("molae.nn.recurrence.fused", lambda *given: used.append(given))
+    run(gru, *given(gru))
+    assert len(used) == 1
+    with torch.no_grad():
+        run(gru, *given(gru))
+    run(gru.double(), *(part.double() for part in given(gru)))
+    assert len(used) == 1
