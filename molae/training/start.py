@@ -12,6 +12,7 @@ from molae.training import checkpoint
 from molae.training.devices import Hardware
 from molae.training.history import Journal
 from molae.training.loop import Loop
+from molae.training.memory import keep_memory
 from molae.training.pace import check_schedule
 from molae.training.progress import Progress
 from molae.training.sampler import Buckets, Data
@@ -105,6 +106,8 @@ def fit(
     if epochs is not None:
         steps = math.ceil(epochs * buckets.steps)
     hardware = Hardware(device, precision)
+    if hardware.device.type == "cpu":
+        keep_memory()
     journal = Journal(folder if hardware.main else None, tensorboard and hardware.main)
     # Processes draw different noise for their different examples.
     torch.manual_seed(seed + 1_000_003 * hardware.rank)
