@@ -24,39 +24,40 @@ _POWERS = tuple(float(value) for value in np.log(2) ** np.arange(7) / [1, 1, 2, 
 _P0, _P1, _P2, _P3, _P4, _P5, _P6 = (np.float32(value) for value in _POWERS)
 
 
+@njit(inline="always", **_OPTIONS)
+def _raised(bits):
+    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
+
+
+@njit(inline="always", **_OPTIONS)
+def _rounded(value):
+    bits = np.float32(value).view(np.uint32)
+    odd = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
+    return np.uint16(np.uint32(bits + np.uint32(np.uint32(0x7FFF) + odd)) >> np.uint32(16))
+
+
 def _load(number):
     """A stored number as float32."""
-    raise NotImplementedError  # what Numba compiles stands below
+    return _raised(number) if isinstance(number, np.uint16) else number
 
 
 @overload(_load, inline="always")
 def _load_compiled(number):
     if number == types.uint16:
-        return lambda number: np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
+        return lambda number: _raised(number)
     return lambda number: number
 
 
 def _stored(value, like):
     """A float32 as it is stored in an array; bfloat16 is rounded to the nearest."""
-    raise NotImplementedError
+    return _rounded(value) if like.dtype == np.uint16 else value
 
 
 @overload(_stored, inline="always")
 def _stored_compiled(value, like):
     if like.dtype == types.uint16:
-
-        def stored(value, like):
-            bits = np.float32(value).view(np.uint32)
-            odd = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
-            half = np.uint32(np.uint32(0x7FFF) + odd)
-            return np.uint16(np.uint32(bits + half) >> np.uint32(16))
-
-    else:
-
-        def stored(value, like):
-            return value
-
-    return stored
+        return lambda value, like: _rounded(value)
+    return lambda value, like: value
 
 
 @njit(inline="always", **_OPTIONS)
