@@ -34,6 +34,7 @@ from molae.workflows.closing import density_rows, encoded, some
 from molae.workflows.data import load_data
 from molae.workflows.evaluate import Yardstick
 from molae.workflows.generate import generate
+from molae.workflows.held_out import split_seed
 from molae.workflows.train import hold_out
 
 #: Columns of the table.
@@ -64,7 +65,8 @@ class Subject:
         self.run = Run.load(folder, "cpu")
         found = load_data([data], codec=self.run.codec, workers=workers, progress=True)
         training = self.run.config["training"]
-        self.learnt, self.held = hold_out(found.data, training["validation"], training["seed"])
+        share, seed = training["validation"], split_seed(self.run.config)
+        self.learnt, self.held = hold_out(found.data, share, seed)
         self.workers = workers
         self._yardstick: Yardstick | None = None
 

@@ -24,6 +24,7 @@ from benchmarks.record import record
 from molae.chem.properties import score
 from molae.runs.run import Run
 from molae.workflows.data import load_data
+from molae.workflows.held_out import split_seed
 from molae.workflows.train import hold_out
 
 PROPERTIES = ("qed", "sa", "logp", "mw", "largest_ring")
@@ -84,7 +85,7 @@ def main() -> None:
     run = molae.load(options.run)
     data = load_data([options.data], codec=run.codec, workers=options.workers, cache=options.cache)
     settings = run.config["training"]
-    learnt, held = hold_out(data.data, settings["validation"], settings["seed"])
+    learnt, held = hold_out(data.data, settings["validation"], split_seed(run.config))
     known = set()
     for first in range(0, len(learnt), 8192):
         rows = list(range(first, min(first + 8192, len(learnt))))

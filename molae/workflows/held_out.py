@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from molae.datasets.splits import split_by_text
 from molae.runs.run import Run
@@ -42,7 +43,7 @@ def held_out(run: Run, reference: Sequence[str] | None, train: Sequence[str] | N
         train: The texts of the training file as they stand in it, held-out ones among them.
     """
     settings = run.config.get("training", {})
-    share, seed = float(settings.get("validation", 0.0)), int(settings.get("seed", 0))
+    share, seed = float(settings.get("validation", 0.0)), split_seed(run.config)
     if train is not None:
         learnt, held = _parts(train, share, seed)
         if held and learnt:
@@ -65,6 +66,16 @@ def held_out(run: Run, reference: Sequence[str] | None, train: Sequence[str] | N
         "among it; name the training file to be sure."
     )
     return HeldOut(list(reference), None, "the reference", [note])
+
+
+def split_seed(config: Mapping[str, Any]) -> int:
+    """The seed that a run's held-out texts were chosen with.
+
+    A fine-tuning has that of the run it starts from: with another one it would be measured on
+    texts that this run has learnt.
+    """
+    settings = config.get("training", {})
+    return int(settings.get("split_seed", settings.get("seed", 0)))
 
 
 def _parts(texts: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:

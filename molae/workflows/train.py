@@ -21,6 +21,7 @@ from molae.training import fit
 from molae.types import Schedule
 from molae.workflows.closing import card, fit_densities, measure
 from molae.workflows.data import Say, TrainingData, load_data
+from molae.workflows.held_out import split_seed
 from molae.workflows.place import (
     alone,
     check_same,
@@ -137,7 +138,8 @@ def train(
         embedding: Width of the rules' embeddings; 128 by default.
         components: Of the mixture ``gmm``; by default 10, or as in ``start_from``.
         patience: Validations without progress before training stops; None for no early stop.
-        seed: Of weights, order, noise and split.
+        seed: Of weights, order, noise and split; but what a run that training starts from held out
+            of the same data stays held out.
         device: See ``fit``.
         precision: See ``fit``.
         resume: Go on with an unfinished training in ``output``.
@@ -195,6 +197,7 @@ def train(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "seed": seed,
+        "split_seed": seed if old is None else split_seed(old.config),
     }
     data = load_data(
         [files] if isinstance(files, str | Path) else list(files),
@@ -209,7 +212,7 @@ def train(
         progress=progress,
     )
     config["data"] = [[source["file"], source["sha256"]] for source in data.sources]
-    learnt, held = _parts(config, going, data, validation, seed)
+    learnt, held = _parts(config, going, data, validation)
     with alone(folder, going, resume):
         run = _begun(config, going, data, old, folder, say)
         with nothing_left_behind(folder), explained(folder):
@@ -290,14 +293,13 @@ def _parts(
     going: dict[str, Any] | None,
     data: TrainingData,
     validation: float,
-    seed: int,
 ) -> tuple[SequenceData, SequenceData]:
     """What is learnt from, and what is held out; with standardised properties if there are any.
 
     Their means and standard deviations are put into the settings. Those of a training that goes
     on, or of the run that it starts from, are kept: they are part of what the weights mean.
     """
-    learnt, held = hold_out(data.data, validation, seed)
+    learnt, held = hold_out(data.data, validation, split_seed(config))
     table = config.get("properties")
     if table is None:
         return learnt, held

@@ -225,6 +225,21 @@ def test_a_run_with_one_level_of_noise_can_go_on_with_a_range(small, molecules, 
     assert new.sample(5) == Run.load(new.folder, "cpu").sample(5) != new.sample(5, noise=0.0)
 
 
+def test_fine_tuning_with_another_seed_holds_out_the_same_molecules(small, molecules, tmp_path):
+    from molae.datasets.readers import read, smiles_of
+    from molae.workflows.held_out import held_out
+
+    old = train(molecules, tmp_path / "old", steps=1, seed=3, validation=0.2, **small)
+    own = {"encoder_hidden", "decoder_hidden", "embedding", "latent_dim", "components"}
+    short = {name: value for name, value in small.items() if name not in own}
+    short |= {"start_from": old.folder, "seed": 4, "validation": 0.2}
+    new = train(molecules, tmp_path / "new", steps=1, **short)
+    texts = list(smiles_of(read(molecules)))
+    assert held_out(new, None, texts).texts == held_out(old, None, texts).texts
+    other = train(molecules, tmp_path / "other", steps=1, seed=4, validation=0.2, **small)
+    assert held_out(other, None, texts).texts != held_out(old, None, texts).texts
+
+
 def test_the_card_tells_of_the_weights_that_are_kept(small, molecules, tmp_path):
     from molae.workflows.closing import card
 
