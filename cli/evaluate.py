@@ -127,10 +127,11 @@ def _of_file(
     quiet: bool,
 ) -> None:
     """Evaluate a file, show it, write it."""
-    from molae.workflows.evaluate import check_report, evaluate_file, write_report
+    from molae.workflows.evaluate import evaluate_file
+    from molae.workflows.report import check_report, write_report
 
     if output is not None:
-        check_report(output)
+        check_report(output, of_model=False)
     found = evaluate_file(
         source, reference, train, column=column, workers=workers, progress=not quiet
     )
@@ -171,14 +172,14 @@ def _of_model(
     from molae.workflows.report import check_report, write_report
 
     if output is not None:
-        check_report(output)
+        check_report(output, of_model=True)
     run = load_model(model, device, quiet=quiet)
     learnt = _texts(run, [train], column) if train else _learnt(run, quiet)
     found = evaluate_run(
         run, reference=_texts(run, [reference], column) if reference else None, train=learnt, n=n,
         densities=densities, seed=seed, workers=worker_count(workers), progress=not quiet,
     )  # fmt: skip
-    _show(("of the model", ""), found.facts())
+    _show(("of the model", ""), found.numbers.items())
     typer.echo()
     _show(*found.table())
     if not quiet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated
 
 import typer
@@ -22,9 +23,13 @@ from . import (
     interpolate,
     neighbors,
     objectives,
+    optimize,
+    oracles,
     prepare,
     reconstruct,
     score,
+    suggest,
+    tell,
     train,
 )
 from .errors import Commands
@@ -71,12 +76,29 @@ for module, command in (
     (evaluate, evaluate.evaluate),
     (interpolate, interpolate.interpolate),
     (neighbors, neighbors.neighbors),
+    (optimize, optimize.optimize),
+    (suggest, suggest.suggest),
+    (tell, tell.tell),
     (score, score.score),
     (info, info.info),
     (objectives, objectives.objectives),
     (densities, densities.densities),
+    (oracles, oracles.oracles),
 ):
     app.command(epilog=module.EXAMPLES)(command)
 app.add_typer(density.app, name="density")
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(data.app, name="data")
+
+
+def _reflow(group: typer.Typer) -> None:
+    """Let help fill the screen, whatever its width; typer keeps the line breaks of docstrings."""
+    for command in group.registered_commands:
+        text = inspect.cleandoc(command.help or command.callback.__doc__ or "")
+        command.help = "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+    for below in group.registered_groups:
+        if below.typer_instance is not None:
+            _reflow(below.typer_instance)
+
+
+_reflow(app)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from .model import load_model
-from .options import Column, Device, Model, Workers, examples
-from .output import table
+from .options import Column, Device, Model, Rejects, Workers, examples
+from .output import counts, table
 
 EXAMPLES = examples(
     "molae reconstruct my.smi -m my-model",
@@ -39,26 +39,31 @@ def reconstruct(
     limit: Annotated[
         int | None, typer.Option(min=1, show_default="all", help="Only the first so many.")
     ] = None,
+    rejects: Rejects = None,
     device: Device = "auto",
     workers: Workers = None,
 ) -> None:
-    """Encode molecules and decode them again: the exact-match rate, and the misses."""
+    """Encode molecules and decode them again: the exact-match rate, and the misses.
+
+    The rate is of the molecules that could be encoded; how many could not is said beside it.
+    """
     from molae.workflows.output import open_output
     from molae.workflows.reconstruct import reconstruct as work
 
     run = load_model(model, device)
-    done = work(run, source, column=column, limit=limit, workers=workers)
+    done = work(run, source, column=column, limit=limit, rejects=rejects, workers=workers)
     head = {"smiles": str, "decoded": str, "similarity": float, "line": int}
     if output is not None:
         with open_output(output, head) as out:
             for miss in done.misses:
                 out.write({name: getattr(miss, name) for name in head})
     quiet = str(output) == "-"
+    why = f" ({counts(done.reasons.items())})" if done.reasons else ""
     rows = [
         ("molecules", done.tried),
         ("exact", done.exact),
         ("rate", f"{done.rate:.2%}"),
-        ("not encoded", done.rejected),
+        ("not encoded", f"{done.rejected:,}{why}"),
     ]
     table(rows, err=quiet)
     if output is None and done.misses:

@@ -86,6 +86,56 @@ PROPERTIES: dict[str, str] = {
     "plogp_b": "penalised logP, standardised as in weighted retraining and LOL-BO",
 }
 
+#: Terms of a formula that compare a molecule with what stands in quotation marks.
+REFERENCES: dict[str, str] = {
+    "similarity": 'similarity("CCO"): Tanimoto similarity to a molecule, Morgan counts, 0 to 1',
+    "smarts": 'smarts("[#7]"): how often a SMARTS pattern occurs',
+    "isomer": 'isomer("C11H24"): how close the molecular formula is, 0 to 1 (GuacaMol)',
+}
+
+#: Functions of a formula, beside + - * / ** and brackets.
+FUNCTIONS: dict[str, str] = {
+    "min": "min(a, b, ...): the smallest",
+    "max": "max(a, b, ...): the largest",
+    "exp": "exp(x): e to the power of x",
+    "log": "log(x): natural logarithm",
+    "sqrt": "sqrt(x): square root",
+    "abs": "abs(x): x without its sign",
+    "clip": "clip(x, lowest, highest): x, or the bound that it crosses",
+    "gauss": "gauss(x, mean, sd): exp(-((x - mean) / sd)**2 / 2), 1 where x is the mean",
+}
+
+#: Oracles that score something else than molecules.
+ORACLES: dict[str, str] = {
+    "equation": 'how near an expression in x comes to equation("1/3 + x + sin(x*x)"), the default',
+}
+
+#: Tasks of GuacaMol (Brown 2019, second suite) and of the PMO benchmark (Gao 2022), each a score
+#: from 0 to 1.
+TASKS: dict[str, str] = {
+    "celecoxib_rediscovery": "ECFP4 similarity to celecoxib",
+    "troglitazone_rediscovery": "ECFP4 similarity to troglitazone",
+    "thiothixene_rediscovery": "ECFP4 similarity to thiothixene",
+    "aripiprazole_similarity": "ECFP4 similarity to aripiprazole, 0.75 is enough",
+    "albuterol_similarity": "FCFP4 similarity to albuterol, 0.75 is enough",
+    "mestranol_similarity": "atom-pair similarity to mestranol, 0.75 is enough",
+    "isomers_c11h24": "nearness to the formula C11H24, of 159 isomers",
+    "isomers_c9h10n2o2pf2cl": "nearness to the formula C9H10N2O2PF2Cl",
+    "isomers_c7h8n2o2": "nearness to the formula C7H8N2O2 (PMO; not in GuacaMol's 20)",
+    "median1": "ECFP4 similarity to both camphor and menthol",
+    "median2": "ECFP6 similarity to both tadalafil and sildenafil",
+    "osimertinib_mpo": "like osimertinib but not the same, TPSA above 100, logP below 1",
+    "fexofenadine_mpo": "like fexofenadine, TPSA above 90, logP below 4",
+    "ranolazine_mpo": "like ranolazine, logP above 7, TPSA above 95, one fluorine",
+    "perindopril_mpo": "like perindopril, with two aromatic rings",
+    "amlodipine_mpo": "like amlodipine, with three rings",
+    "sitagliptin_mpo": "unlike sitagliptin, but of its formula, logP and TPSA",
+    "zaleplon_mpo": "like zaleplon, but of the formula C19H17N3O2",
+    "valsartan_smarts": "a part of valsartan, with logP, TPSA and Bertz index of sitagliptin",
+    "deco_hop": "keep the quinazoline scaffold, change its decoration",
+    "scaffold_hop": "keep the decoration of a quinazoline, change its scaffold",
+}
+
 #: What a plausible molecule should not contain.
 FILTERS: dict[str, str] = {
     "pains": "no pan-assay interference patterns (Baell and Holloway 2010)",
@@ -100,26 +150,26 @@ FILTERS: dict[str, str] = {
 METRICS: dict[str, str] = {
     "validity": "share of draws that RDKit reads",
     "uniqueness": "share of the valid draws that are different molecules",
-    "unique_1k": "the same among the first 1,000 valid draws",
-    "unique_10k": "the same among the first 10,000 valid draws",
+    "unique_1k": "share of the first 1,000 valid draws that are different molecules",
+    "unique_10k": "share of the first 10,000 valid draws that are different molecules",
     "novelty": "share of the different molecules that are not in the training set",
     "intdiv1": "internal diversity: 1 - mean Tanimoto similarity within the set",
-    "intdiv2": "the same with the root of the mean square",
+    "intdiv2": "internal diversity: 1 - root mean square Tanimoto similarity within the set",
     "filters": "share that keeps the MOSES rules: MCF, PAINS, elements, charges, ring sizes",
     "snn": "mean Tanimoto similarity to the nearest molecule of the reference",
     "frag": "cosine similarity to the reference in counts of BRICS fragments",
-    "scaf": "cosine similarity to the reference in counts of Bemis-Murcko scaffolds",
+    "scaf": "cosine similarity to the reference in counts of Bemis-Murcko scaffolds, two rings up",
     "fcd": "Fréchet ChemNet distance to the reference, 0 is best",
     "w1_logp": "Wasserstein-1 distance of logP to the reference, 0 is best",
-    "w1_sa": "the same of synthetic accessibility",
-    "w1_qed": "the same of QED",
-    "w1_mw": "the same of molecular weight, g/mol",
-    "w1_np": "the same of natural-product likeness",
+    "w1_sa": "Wasserstein-1 distance of synthetic accessibility to the reference, 0 is best",
+    "w1_qed": "Wasserstein-1 distance of QED to the reference, 0 is best",
+    "w1_mw": "Wasserstein-1 distance of molecular weight to the reference, g/mol, 0 is best",
+    "w1_np": "Wasserstein-1 distance of natural-product likeness to the reference, 0 is best",
     "mean_logp": "mean logP",
-    "mean_sa": "mean synthetic accessibility",
+    "mean_sa": "mean synthetic accessibility, 1 (easy) to 10 (hard)",
     "mean_qed": "mean QED",
     "mean_mw": "mean molecular weight, g/mol",
-    "mean_np": "mean natural-product likeness",
+    "mean_np": "mean natural-product likeness, about -5 (synthetic) to 5 (natural)",
     "ring3": "share of molecules with a ring of 3 atoms",
     "ring4": "share of molecules with a ring of 4 atoms",
     "ring5": "share of molecules with a ring of 5 atoms",
@@ -127,7 +177,40 @@ METRICS: dict[str, str] = {
     "ring7": "share of molecules with a ring of 7 atoms",
     "ring8": "share of molecules with a ring of 8 atoms",
     "ring_larger": "share of molecules with a ring of more than 8 atoms",
-    "strained": "share with a triple, cumulated or bridgehead double bond in a ring",
+    "strained": "share of molecules with a triple, cumulated or bridgehead double bond in a ring",
+}
+
+
+#: What proposes the next molecules of a campaign.
+STRATEGIES: dict[str, str] = {
+    "latent": "Bayesian optimisation in the space of codes",
+    "screening": "baseline: given texts, or those of the training data, in random order",
+    "sampling": "baseline: draws from the model",
+    "local": "baseline: normal steps in the space of codes from the best so far",
+    "genetic": "baseline: crossover and mutation of molecular graphs",
+    "gp_genetic": "strong baseline: the same, led by a Gaussian process on fingerprints",
+}
+
+#: Parts of ``--retrain``, as in ``every=50,k=1e-3``.
+RETRAINING: dict[str, str] = {
+    "every": "new molecules between two retrainings (50)",
+    "k": "weights are 1 / (k N + rank): small favours the best, inf none (1e-3)",
+    "epochs": "passes over the N molecules (0.1, more where N is small)",
+    "rate": "learning rate (3e-4)",
+}
+
+#: What learns scores from codes.
+SURROGATES: dict[str, str] = {
+    "trust_region": "an exact Gaussian process near the best codes, in TuRBO's trust region",
+    "sparse": "a sparse variational Gaussian process on everything, for large starts",
+    "exact": "an exact Gaussian process on everything, for up to 2,000 scores",
+}
+
+#: How the next codes are chosen under a surrogate.
+ACQUISITIONS: dict[str, str] = {
+    "logei": "the logarithm of the batch's expected improvement (qLogEI)",
+    "thompson": "each code is the best in one draw of the surrogate",
+    "ucb": "the batch's upper confidence bound: mean plus a multiple of the deviation",
 }
 
 

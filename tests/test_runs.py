@@ -215,7 +215,7 @@ def test_verbs(run):
     assert run.log_density(z, "prior").shape == (5,)
     with pytest.raises(ValueError, match="expected"):
         run.decode(torch.zeros(3, 7))
-    with pytest.raises(EncodeError, match=r"\[Si\]|Si"):
+    with pytest.raises(EncodeError, match=r"'\[SiH3\]' at position 2.* FILE --from RUN"):
         run.encode(["C[SiH3]"])
     with pytest.raises(ValueError, match="'gmm'"):
         run.sample(1, density="gmn")

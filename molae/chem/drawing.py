@@ -1,4 +1,4 @@
-"""Pictures of molecules in a grid, as .png or .svg; no window, no notebook."""
+"""Pictures of molecules, one or a grid, as .png or .svg; no window, no notebook."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from molae.chem.molecules import MoleculeError, read
 
 #: Pixels that Cairo can hold in one direction.
 _MAX_PIXELS = 32_000
+
+#: The longest bond, as a share of the smaller side of a molecule's place: about what hexane gets
+#: anyhow, where ethane would fill all of it.
+_LONGEST_BOND = 0.2
+#: Bonds in the coordinates that RDKit makes; its options count pixels for a length of one.
+_BOND = 1.5
 
 
 def grid(
@@ -57,19 +63,20 @@ def grid(
             f" at most {columns * (_MAX_PIXELS // height)} molecules"
         )
     canvas = rdMolDraw2D.MolDraw2DCairo if suffix == ".png" else rdMolDraw2D.MolDraw2DSVG
-    drawing = _draw(canvas(*full, width, height), smiles, legends)
+    drawing = _draw(canvas(*full, *size), size, smiles, legends)
     _write_whole(path, drawing if isinstance(drawing, bytes) else drawing.encode())
     return path
 
 
-def strip(
-    smiles: Sequence[str | None],
-    path: str | Path,
-    legends: Sequence[str] | None = None,
-    size: tuple[int, int] = (260, 220),
-) -> Path:
-    """Draw molecules in one row, for interpolations; arguments and errors as in ``grid``."""
-    return grid(smiles, path, legends, columns=max(1, len(smiles)), size=size)
+def picture(smiles: str | None, size: tuple[int, int] = (260, 220)) -> str:
+    """One molecule as the text of an .svg file; a question mark for None and what cannot be read.
+
+    Args:
+        smiles: The molecule.
+        size: Width and height in pixels.
+    """
+    drawing = _draw(rdMolDraw2D.MolDraw2DSVG(*size, *size), size, [smiles], None)
+    return drawing if isinstance(drawing, str) else drawing.decode()
 
 
 def _check(number: int, path: Path, legends: Sequence[str] | None, columns: int) -> None:
@@ -84,16 +91,21 @@ def _check(number: int, path: Path, legends: Sequence[str] | None, columns: int)
 
 
 def _draw(
-    canvas: rdMolDraw2D.MolDraw2D, smiles: Sequence[str | None], legends: Sequence[str] | None
+    canvas: rdMolDraw2D.MolDraw2D,
+    size: tuple[int, int],
+    smiles: Sequence[str | None],
+    legends: Sequence[str] | None,
 ) -> str | bytes:
-    """The text or bytes of the finished picture."""
+    """The text or bytes of the finished picture, each molecule in a place of this size."""
     options: Any = canvas.drawOptions()  # RDKit's stubs call every option a MolDrawOptions
     options.legendFontSize = 16
     options.legendFraction = 0.13 if legends is not None else 0.0
     options.padding = 0.08
     options.bondLineWidth = 1.6
-    # One scale for all would shrink every molecule to the size the largest needs.
+    # One scale for all would shrink every molecule to the size the largest needs; but no bond is
+    # longer than this, or two atoms would fill their place.
     options.drawMolsSameScale = False
+    options.fixedBondLength = _LONGEST_BOND * min(size) / _BOND
     labels = list(legends) if legends is not None else [""] * len(smiles)
     molecules = []
     with rdBase.BlockLogs():

@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from rdkit.Chem import QED, Descriptors, rdMolDescriptors
 from molae.chem.molecules import MoleculeError, read
 from molae.chem.workers import map_chunks
 from molae.names import PROPERTIES, pick
+
+Kept = TypeVar("Kept")
 
 #: Mean and standard deviation over ZINC250k of logP, -SA and -(long cycles), as published.
 #: "plogp": You et al. 2018 (GCPN), also in TDC, hgraph2graph and the DoG models of mol_opt.
@@ -38,18 +40,27 @@ class Sheet(dict[str, float]):
     """The properties of one molecule, each computed when it is first asked for.
 
     ``Sheet(read("CCO"))["mw"]`` is 46.07. A requirement can be held against it, and then costs
-    only the properties it names.
+    only the properties it names. What is no single number, such as a fingerprint, is kept beside
+    them by ``once``.
     """
 
     def __init__(self, mol: Chem.Mol) -> None:
         super().__init__()
         self.mol = mol
+        self._kept: dict[str, Any] = {}
 
     def __missing__(self, name: str) -> float:
         """Compute ``name``; ValueError with the closest names if there is no such property."""
         value = float(TABLE[pick(PROPERTIES, name, "property")](self))
         self[name] = value
         return value
+
+    def once(self, name: str, compute: Callable[[Chem.Mol], Kept]) -> Kept:
+        """``compute`` of the molecule, or what it gave when the name was first asked for."""
+        if name not in self._kept:
+            self._kept[name] = compute(self.mol)
+        kept: Kept = self._kept[name]
+        return kept
 
 
 def longest_cycle(mol: Chem.Mol) -> int:

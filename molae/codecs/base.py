@@ -47,6 +47,10 @@ class Reject:
         return f"item {self.index + 1} {shown!r}: {self.reason}"
 
 
+#: How a reason begins where the text uses what the grammar has no rules for.
+NOT_IN_GRAMMAR = "not in the grammar"
+
+
 class EncodeError(ValueError):
     """Some items cannot be encoded; ``rejects`` says which and why."""
 
@@ -54,7 +58,13 @@ class EncodeError(ValueError):
         self.rejects = list(rejects)
         listed = "; ".join(map(str, self.rejects[:5]))
         more = f" and {len(self.rejects) - 5} more" if len(self.rejects) > 5 else ""
-        super().__init__(f"cannot encode {len(self.rejects)} of the items: {listed}{more}")
+        hint = (
+            ". A model has rules for what its training data needed; molae train FILE --from RUN "
+            "adds those that FILE needs"
+            if any(reject.reason.startswith(NOT_IN_GRAMMAR) for reject in self.rejects)
+            else ""
+        )
+        super().__init__(f"cannot encode {len(self.rejects)} of the items: {listed}{more}{hint}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from molae.chem.valence import disagreements
-from molae.codecs.base import Piece, Reject, SequenceCodec, spelt, spelt_each
+from molae.codecs.base import (
+    NOT_IN_GRAMMAR,
+    Piece,
+    Reject,
+    SequenceCodec,
+    spelt,
+    spelt_each,
+)
 from molae.grammar.cfg import Grammar
 from molae.grammar.derivation import DerivationError, Deriver, SpellingError, spell
 from molae.grammar.machine import GrammarConstraint
@@ -127,7 +134,7 @@ class GrammarCodec(SequenceCodec):
         """Derivations (n, T) and, by row, token and reason of what is no sentence."""
         if self._parser is not None:
             parsed = self._parser.parse(texts)
-            why = {r: (f.token, f"not in the grammar: {f}") for r, f in parsed.failures.items()}
+            why = {r: (f.token, f"{NOT_IN_GRAMMAR}: {f}") for r, f in parsed.failures.items()}
             return parsed.rules, why
         derive = Deriver(self.grammar)
         derived: list[Sequence[int]] = []
@@ -137,7 +144,7 @@ class GrammarCodec(SequenceCodec):
                 derived.append(derive(text))
             except DerivationError as error:
                 derived.append([])
-                failed[row] = (error.token or "", f"not in the grammar: {error.reason}")
+                failed[row] = (error.token or "", f"{NOT_IN_GRAMMAR}: {error.reason}")
         rules = np.full((len(texts), max(map(len, derived), default=0)), PAD, dtype=np.int64)
         for row, found in enumerate(derived):
             rules[row, : len(found)] = found

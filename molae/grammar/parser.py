@@ -6,6 +6,7 @@ together: one table look-up gives the rule, one the non-terminals to push.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,10 @@ from molae.grammar.lexer import Lexer, Tokens
 from molae.grammar.sets import END, sets
 
 Ints = NDArray[np.int64]
+
+#: What a message shows of a text from where no token begins: a bracket atom as a whole (a grammar
+#: may have some of them as its tokens, and not this one), else one character.
+_UNREADABLE = re.compile(r"\[[^\[\]]*\]|.", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,8 @@ class Parser:
             place, token = int(places[step]), self.grammar.terminals[ids[step]]
         elif tokens.stuck[row] >= 0:
             place = int(tokens.stuck[row])
-            token = raw[place:].decode(errors="replace")[:1]
+            rest = _UNREADABLE.match(raw[place:].decode(errors="replace"))
+            token = rest.group() if rest is not None else ""
         else:
             place, token = len(raw), ""
         return Failure(place, token, self._expected(symbol))

@@ -1,4 +1,4 @@
-"""How good a model is, in numbers: sets of molecules beside a reference."""
+"""How good a model is, in numbers: sets of molecules beside a reference, and optimisers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ from molae.metrics.distribution import (
     wasserstein,
 )
 from molae.metrics.frechet import Moments, fcd, frechet_distance
+from molae.metrics.optimization import (
+    final_score,
+    guacamol_score,
+    top_auc,
+    top_average,
+    top_curve,
+)
 from molae.metrics.profile import Profile, profile
 
 __all__ = [
@@ -22,11 +29,16 @@ __all__ = [
     "compare",
     "count_similarity",
     "fcd",
+    "final_score",
     "frechet_distance",
+    "guacamol_score",
     "internal_diversity",
     "nearest_similarity",
     "novelty",
     "profile",
+    "top_auc",
+    "top_average",
+    "top_curve",
     "uniqueness",
     "validity",
     "wasserstein",

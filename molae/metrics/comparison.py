@@ -28,6 +28,9 @@ USUAL_FCD = 5000
 #: not cost the number, but from far fewer than k it would say something else.
 FIRST, ENOUGH = {"unique_1k": 1000, "unique_10k": 10_000}, 0.9
 
+#: IntDiv_1 and IntDiv_2, which are computed together.
+DIVERSITY = ("intdiv1", "intdiv2")
+
 #: The diversity within the reference takes the square of its size, and is left out above this.
 LARGEST_OWN = 20_000
 
@@ -98,7 +101,7 @@ class Comparison:
 
 def compare(
     generated: Profile,
-    reference: Profile,
+    reference: Profile | None,
     train: Collection[str] | None = None,
     show: Callable[[str], None] = lambda _stage: None,
 ) -> Comparison:
@@ -106,31 +109,43 @@ def compare(
 
     Args:
         generated: What was drawn.
-        reference: What it should be like; molecules that were held out from training.
+        reference: What it should be like; molecules that were held out from training. None leaves
+            out what is said of two sets.
         train: Canonical SMILES of the training set, for novelty.
         show: Told what is being computed.
 
     Raises:
         ValueError: Nothing was drawn, or the reference holds no molecule.
     """
-    if not len(reference):
+    if reference is not None and not len(reference):
         raise ValueError("the reference holds no molecule; expected at least one")
     found = Comparison()
-    found.values["validity"] = validity(generated.drawn)
-    found.reference["validity"] = validity(reference.drawn)
     show("properties")
+    found.values["validity"] = validity(generated.drawn)
     for name, (own, least) in OWN.items():
         found.values[name] = _own(found, name, own, least, generated)
-        found.reference[name] = own(reference) if len(reference) >= least else None
     _novelty(found, generated, train)
     show("diversity")
-    _diversity(found, generated, reference)
+    _diversity(found, generated)
+    if reference is None:
+        return found
+    found.reference = _alone(reference)
     show("similarity")
     for name, (between, least) in BETWEEN.items():
         if name == "fcd":
             show("FCD")
         found.values[name] = _between(found, name, between, least, generated, reference)
     return found
+
+
+def _alone(reference: Profile) -> dict[str, float | None]:
+    """What is said of a generated set, of the reference."""
+    values: dict[str, float | None] = {"validity": validity(reference.drawn)}
+    for name, (own, least) in OWN.items():
+        values[name] = own(reference) if len(reference) >= least else None
+    small = len(reference) <= LARGEST_OWN
+    diversity = internal_diversity(reference.bits) if small else (None, None)
+    return values | dict(zip(DIVERSITY, diversity, strict=True))
 
 
 def _own(found: Comparison, name: str, function: Own, least: int, one: Profile) -> float | None:
@@ -157,16 +172,12 @@ def _novelty(found: Comparison, generated: Profile, train: Collection[str] | Non
         found.values["novelty"] = novelty(generated.smiles, train)
 
 
-def _diversity(found: Comparison, generated: Profile, reference: Profile) -> None:
-    names = ("intdiv1", "intdiv2")
-    for name in names:
-        found.values[name] = found.reference[name] = None
-        if not len(generated):
-            found.notes[name] = _too_few(1, generated, "were generated")
+def _diversity(found: Comparison, generated: Profile) -> None:
     if len(generated):
-        found.values |= zip(names, internal_diversity(generated.bits), strict=True)
-    if len(reference) <= LARGEST_OWN:
-        found.reference |= zip(names, internal_diversity(reference.bits), strict=True)
+        found.values |= zip(DIVERSITY, internal_diversity(generated.bits), strict=True)
+        return
+    found.values |= dict.fromkeys(DIVERSITY)
+    found.notes |= dict.fromkeys(DIVERSITY, _too_few(1, generated, "were generated"))
 
 
 def _between(

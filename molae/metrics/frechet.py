@@ -58,7 +58,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     shared = np.sqrt(np.maximum(product, 0)).sum()
     step = a.mean - b.mean
     spread = np.trace(a.covariance) + np.trace(b.covariance) - 2 * shared
-    return float(step @ step + spread)
+    return max(0.0, float(step @ step + spread))  # of equal sets, rounding may fall below
 
 
 def has_chemnet() -> bool:

@@ -1,4 +1,4 @@
-"""One training in a folder at a time."""
+"""One training in a folder at a time, and one of whatever else holds a lock there."""
 
 from __future__ import annotations
 
@@ -28,13 +28,27 @@ def exclusive(folder: Path) -> Iterator[None]:
         RunError: A training holds it.
         OSError: The folder cannot be written.
     """
-    path = folder / LOCK
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        stream = _held(path)
-    except BaseException:
+        with locked(folder / LOCK, "this training"):
+            yield
+    finally:
         _tidy(folder)
-        raise
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold a file, in a folder of the folder that is worked in; else as ``exclusive``.
+
+    Args:
+        path: The file; its folder is made if need be.
+        what: What messages call the work, such as "this training".
+
+    Raises:
+        RunError: Another process holds it.
+        OSError: The folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = _held(path, what)
     try:
         yield
     finally:
@@ -42,15 +56,14 @@ def exclusive(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             path.unlink()
         stream.close()
-        _tidy(folder)
 
 
-def _held(path: Path) -> IO[str]:
+def _held(path: Path, what: str) -> IO[str]:
     """The file, open, locked and with our number in it."""
     while True:
         stream = open(path, "a+", encoding="utf-8")  # noqa: SIM115
         try:
-            _lock(stream, path)
+            _lock(stream, path, what)
             # Whoever held it may have taken the file away between our two steps.
             if path.exists() and os.path.samestat(os.fstat(stream.fileno()), path.stat()):
                 stream.truncate(0)
@@ -63,7 +76,7 @@ def _held(path: Path) -> IO[str]:
         stream.close()
 
 
-def _lock(stream: IO[str], path: Path) -> None:
+def _lock(stream: IO[str], path: Path, what: str) -> None:
     if fcntl is None:
         return
     try:
@@ -72,7 +85,7 @@ def _lock(stream: IO[str], path: Path) -> None:
         stream.seek(0)
         number = stream.read().strip() or "unknown"
         raise RunError(
-            f"this training is running already (process {number}) in {path.parent.parent}: wait "
+            f"{what} is running already (process {number}) in {path.parent.parent}: wait "
             "for it, or choose another folder with -o"
         ) from error
     except OSError:

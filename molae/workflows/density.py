@@ -20,8 +20,8 @@ from molae.densities import LatentDensity, density
 from molae.densities.base import Progress
 from molae.densities.mixture import Mixture
 from molae.names import DENSITIES, pick
-from molae.resources import weights_names, weights_path
-from molae.runs.folder import RunError, put_density
+from molae.runs.folder import RunError, check_replaceable, put_density
+from molae.runs.places import shipped_as
 from molae.runs.run import Run
 from molae.workflows.closing import FITTED, JUDGED, density_rows, encoded, judged, some
 from molae.workflows.origin import training_files
@@ -208,20 +208,18 @@ def _checked_folder(run: Run, output: str | Path | None) -> Path:
     """Where the density will be written, before anything is computed.
 
     Raises:
-        RunError: There is no such place.
+        RunError: There is no such place, or it is taken.
     """
-    if output is not None:
-        return Path(output)
-    if run.folder is None:
+    folder = run.folder if output is None else Path(output)
+    if folder is None:
         raise RunError("this run is in no folder yet: save it, or name an output")
-    for name in weights_names():
-        with weights_path(name) as shipped:
-            if shipped.resolve() == run.folder.resolve():
-                raise RunError(
-                    f"{name} ships with molae and is not changed: name a folder for a copy of it "
-                    "with -o"
-                )
-    return run.folder
+    if (name := shipped_as(folder)) is not None:
+        raise RunError(
+            f"{name} ships with molae and is not changed: name a folder for a copy of it with -o"
+        )
+    if output is not None and folder.exists():
+        check_replaceable(folder.resolve())
+    return folder
 
 
 # Codes -------------------------------------------------------------------------------------------
@@ -288,7 +286,7 @@ def _best(
         made = density(name, **wanted | {"components": number})
         if fits and not _determined(made, codes.fitted):
             break
-        with stage(f"fitting {name}, {number} components") as progress:
+        with stage(f"{name}, components: {number}") as progress:
             made.fit(codes.fitted, progress)
         fits.append((number, float(made.log_prob(codes.held).double().mean()), made))
         if len(fits) > 1 and fits[-1][1] <= fits[-2][1]:

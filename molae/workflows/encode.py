@@ -19,7 +19,7 @@ from molae.datasets.readers import BadLine
 from molae.datasets.writers import open_writer
 from molae.runs.run import Run
 from molae.workflows.output import open_output
-from molae.workflows.reading import Input, NothingUsed, worker_count
+from molae.workflows.reading import Input, worker_count
 
 Floats = NDArray[np.float32]
 
@@ -101,10 +101,7 @@ def _encoded(run: Run, given: Input, workers: int, done: Encoded) -> Iterator[Pi
             z = run.codes(encoding.padded()).numpy()
             yield [record.line for record in kept], [record.smiles for record in kept], z
     if not done.written:
-        raise NothingUsed(
-            f"{given.reader.name}: none of its {given.rejected.count} lines could be encoded; "
-            "is this the right file and column for this model?"
-        )
+        raise given.nothing_used()
 
 
 class _CodeWriter(ArrayWriter):

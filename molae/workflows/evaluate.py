@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,15 +12,11 @@ from typing import Any
 
 from molae.chem.molecules import canonical
 from molae.chem.workers import map_chunks
-from molae.datasets.files import DataError, replacing
-from molae.datasets.writers import open_writer
+from molae.datasets.files import DataError
 from molae.metrics.comparison import Comparison, compare
 from molae.metrics.profile import Profile, profile
 from molae.names import METRICS
 from molae.workflows.reading import Input, bar, worker_count
-
-#: Columns of a report as a table.
-COLUMNS = {"metric": str, "value": float, "reference": float, "note": str, "meaning": str}
 
 
 class Yardstick:
@@ -169,6 +164,10 @@ class Evaluated:
     train: Counted | None
     profiles: tuple[Profile, Profile] = field(repr=False)
 
+    def types(self) -> dict[str, type]:
+        """Columns of ``rows``, and what each holds."""
+        return {"metric": str, "value": float, "reference": float, "note": str, "meaning": str}
+
     def rows(self) -> list[dict[str, Any]]:
         """One row for each metric, in the order of ``molae.names.METRICS``."""
         found = self.comparison
@@ -276,41 +275,3 @@ def _nothing(name: str, records: int, reasons: Sequence[tuple[str, int]] = ()) -
         f"{name}: none of its {records} records is a molecule{f' ({why})' if why else ''}; "
         "is this the right file and column?"
     )
-
-
-#: What a report can be, by suffix.
-REPORTS = (".json", ".csv", ".tsv")
-
-
-def check_report(path: str | Path) -> None:
-    """Find out before the work whether a report can be written there.
-
-    Raises:
-        DataError: Unknown suffix, or no such folder.
-    """
-    place = Path(path)
-    if place.suffix.lower() == ".html":
-        raise DataError(
-            f"{path}: a page of pictures is made of a model: add -m RUN, or write .json or .csv."
-        )
-    if place.suffix.lower() not in REPORTS:
-        raise DataError(f"{path}: cannot tell the format from this name; use .json or .csv.")
-    if not place.parent.is_dir():
-        raise DataError(f"{path}: the folder {place.parent} does not exist. Make it first.")
-
-
-def write_report(found: Evaluated, path: str | Path) -> None:
-    """Write all that was found, as ``.json``, ``.csv`` or ``.tsv``; whole or not at all.
-
-    Raises:
-        DataError: Unknown suffix, or the place cannot be written.
-    """
-    check_report(path)
-    if Path(path).suffix.lower() == ".json":
-        text = json.dumps(found.to_dict(), indent=2, ensure_ascii=False)
-        with replacing(path) as part:
-            part.write_text(text + "\n", "utf-8")
-        return
-    with open_writer(path, COLUMNS) as out:
-        for row in found.rows():
-            out.write(row)

@@ -66,10 +66,12 @@ OF_DENSITY: dict[str, str] = {
         "RDKit reads, with all masks: stack, budget, free valences and ring bonds."
     ),
     "validity_grammar_masks": (
-        "The same with the masks of the grammar only: stack and budget, as any grammar has them."
+        "Share of stochastic decodings that RDKit reads, with the masks of the grammar only: "
+        "stack and budget, as any grammar has them."
     ),
     "validity_no_masks": (
-        "The same without masks: any rule at any step; what is no complete derivation is invalid."
+        "Share of stochastic decodings that RDKit reads, without masks: any rule at any step; "
+        "what is no complete derivation is invalid."
     ),
     "drift": (
         "Mean distance of encode(decode(z)) from z, greedily decoded, over the mean distance of "
@@ -116,13 +118,9 @@ Numbers = dict[str, float | None]
 
 
 def definitions() -> dict[str, str]:
-    """What every number is, spelt out: no text leans on the one before it."""
-    spelt, base = dict(OF_RUN), ""
-    for name, text in (METRICS | OF_DENSITY).items():
-        short = text.lower().startswith("the same")
-        base = base if short else text.rstrip(".")
-        spelt[name] = f"{text.rstrip('.')} (the same as: {base})" if short else text
-    return spelt
+    """What every number is, in sentences."""
+    metrics = {name: f"{text[0].upper()}{text[1:]}." for name, text in METRICS.items()}
+    return OF_RUN | metrics | OF_DENSITY
 
 
 @dataclass
@@ -198,6 +196,11 @@ class Evaluation:
         """Names of the numbers that some set of molecules has, in order."""
         return [name for names in self.groups().values() for name in names]
 
+    def types(self) -> dict[str, type]:
+        """Columns of ``rows``, and what each holds."""
+        named: dict[str, type] = {"density": str, "n": int, "seed": int}
+        return named | dict.fromkeys([*self.columns(), *self.numbers], float)
+
     def rows(self) -> list[dict[str, Any]]:
         """One row for each set of molecules: its numbers, then those of the run; for tables.
 
@@ -209,10 +212,6 @@ class Evaluation:
             row |= {column: numbers.get(column) for column in columns}
             rows.append(row | (self.numbers if name in self.densities else {}))
         return rows
-
-    def facts(self) -> list[tuple[str, float | None]]:
-        """The numbers of the run, by name, for a screen."""
-        return list(self.numbers.items())
 
     def table(self) -> tuple[list[str], list[list[str | float | None]]]:
         """Head and rows for a screen: a number in each row, a set of molecules in each column."""

@@ -5,23 +5,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from string import Template
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from molae.chem.drawing import grid, strip
+from molae.chem.drawing import picture
 from molae.names import DENSITIES, PROPERTIES
 from molae.resources import report_template
 from molae.workflows import svg
 from molae.workflows.evaluation import DATA, HELD_OUT, REFERENCE, Evaluation
 
-#: Colours of lines that the page has.
-_COLOURS = 7
-#: Molecules in a row of a picture, and the pixels of one.
-_PER_ROW, _SIZE, _SIZE_IN_STRIP = 5, (220, 180), (158, 140)
+#: Pixels of a molecule.
+_SIZE = (220, 180)
 #: What stands where a number could not be had.
 _NOTHING = "&ndash;"
 
@@ -76,7 +72,7 @@ def _about(done: Evaluation) -> str:
     return f'<p class="soft">{text}{made}</p>'
 
 
-def _tip(done: Evaluation, name: str) -> str:
+def _meaning(done: Evaluation, name: str) -> str:
     """The definition of a number, and on how much it was measured."""
     size = done.sizes.get(name)
     measured = f" Measured on {size:,}." if size else ""
@@ -90,10 +86,11 @@ def _words(name: str) -> str:
 def _tiles(done: Evaluation) -> str:
     tiles = []
     for name, value in done.numbers.items():
-        sure = done.sure(name, value)
+        sure, size = done.sure(name, value), done.sizes.get(name)
         below = f"<span>{_between(sure)}</span>" if sure else ""
+        below += f"<span>n = {size:,}</span>" if size else ""
         tiles.append(
-            f'<div class="tile"><span title="{_tip(done, name)}">{_words(name)}</span>'
+            f'<div class="tile"><span title="{_meaning(done, name)}">{_words(name)}</span>'
             f"<b>{shown(value)}</b>{below}</div>"
         )
     return f'<h2>The model</h2>\n<div class="tiles">{"".join(tiles)}</div>'
@@ -123,12 +120,17 @@ def _table(done: Evaluation) -> str:
                 _cell(done, name, numbers.get(name), who in done.densities)
                 for who, numbers in sets.items()
             )
-            tip = f'<span title="{_tip(done, name)}">{_words(name)}</span>'
+            tip = f'<span title="{_meaning(done, name)}">{_words(name)}</span>'
             rows.append(f'<tr><th scope="row">{tip}</th>{cells}</tr>')
         bodies.append(f"<tbody>{''.join(rows)}</tbody>")
+    said = (
+        "A column for each density that molecules were drawn from. What the rows are stands at "
+        "the end of this page. A dash is what was not or could not be measured; the notes say why."
+    )
     return (
-        '<h2>What it writes</h2>\n<div class="wide"><table><thead><tr><th></th>'
-        f"{head}</tr></thead>{''.join(bodies)}</table></div>"
+        f'<h2>What it writes</h2>\n<p class="soft">{said}</p>\n'
+        f'<div class="wide"><table><thead><tr><th></th>{head}</tr></thead>{"".join(bodies)}'
+        "</table></div>"
     )
 
 
@@ -146,25 +148,30 @@ def _between(sure: tuple[float, float]) -> str:
 def _molecules(done: Evaluation) -> str:
     parts = []
     for name, smiles in done.pictures.molecules.items():
-        picture = _drawn(smiles) if smiles else "<p>None of its draws is a molecule.</p>"
-        parts.append(f"<h3>{escape(name)}</h3>\n{picture}")
+        drawn = _drawn(smiles) if smiles else "<p>None of its draws is a molecule.</p>"
+        parts.append(f"<h3>{escape(name)}</h3>\n{drawn}")
     if not parts:
         return ""
     said = "The first different molecules of each density, and of the reference; none was chosen."
     return "\n".join(["<h2>Molecules</h2>", f'<p class="soft">{said}</p>', *parts])
 
 
-def _drawn(smiles: Sequence[str | None], legends: Sequence[str] | None = None) -> str:
-    """Molecules as an ``<img>`` with the picture inside; in one row if they have legends."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "molecules.svg"
-        if legends is None:
-            grid(smiles, path, columns=_PER_ROW, size=_SIZE)
-        else:
-            strip(smiles, path, legends, size=_SIZE_IN_STRIP)
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-    listed = escape(", ".join(text or "nothing" for text in smiles))
-    return f'<img alt="{listed}" src="data:image/svg+xml;base64,{data}">'
+def _drawn(smiles: Sequence[str | None], captions: Sequence[str] = ()) -> str:
+    """Molecules beside each other, in one row if they have captions, and their SMILES below."""
+    figures = []
+    for place, text in enumerate(smiles):
+        data = base64.b64encode(picture(text, _SIZE).encode()).decode("ascii")
+        caption = f"<figcaption>{escape(captions[place])}</figcaption>" if captions else ""
+        figures.append(
+            f'<figure><img alt="{escape(text or "nothing")}" '
+            f'src="data:image/svg+xml;base64,{data}">{caption}</figure>'
+        )
+    kind = "molecules row" if captions else "molecules"
+    listed = escape("\n".join(text or "" for text in smiles))
+    return (
+        f'<div class="{kind}">{"".join(figures)}</div>\n'
+        f"<details><summary>SMILES</summary><pre>{listed}</pre></details>"
+    )
 
 
 def _histograms(done: Evaluation) -> str:
@@ -182,8 +189,7 @@ def _histograms(done: Evaluation) -> str:
         }
         plots.append(svg.histogram(series, _property(name), filled=REFERENCE))
     keys = [
-        f'<li class="c{number % _COLOURS}"><i></i>{escape(name)}</li>'
-        for number, name in enumerate(lines)
+        f'<li class="c{number}"><i></i>{escape(name)}</li>' for number, name in enumerate(lines)
     ]
     if REFERENCE in pictures.properties:
         keys.append(f'<li><i class="area"></i>{REFERENCE}</li>')
@@ -222,7 +228,8 @@ def _map(done: Evaluation) -> str:
     said = (
         "Codes of held-out molecules and of generated ones on the two axes in which those of the "
         f"held-out molecules spread most (principal components, {share} of their variance); "
-        "each in the colour of its molecule's property, grey where there is no molecule."
+        f"each in the colour of its molecule's {by}, lighter where it is higher, and hollow where "
+        "there is no molecule."
     )
     scale = svg.scale(_property(by), (span[0], span[1]))
     return (
@@ -236,27 +243,29 @@ def _strips(done: Evaluation) -> str:
     if not strips:
         return ""
     said = (
-        "What the codes between two held-out molecules decode to, greedily. The ends are what "
-        "their own codes decode to. Below each molecule: how far along, and its Tanimoto "
-        "similarity to the molecule at the last end."
+        "What the codes between two held-out molecules decode to, greedily. The ends are what the "
+        "codes of the two decode to, which need not be the two themselves. Below each molecule: "
+        "how far along it is, and its Tanimoto similarity (Morgan, radius 2, 2,048 bits) to the "
+        "first and to the last of the two."
     )
     return "\n".join(["<h2>Interpolations</h2>", f'<p class="soft">{said}</p>', *strips])
 
 
 def _points(rows: Sequence[dict[str, Any]]) -> tuple[list[str | None], list[str]]:
     """Molecules of an interpolation and the line under each."""
-    legends = [
-        f"{row['t']:.2f}" + (f"   {row['to_last']:.2f}" if "to_last" in row else "")
+    captions = [
+        f"{100 * row['t']:.0f} %"
+        + (f": {row['to_first']:.2f}, {row['to_last']:.2f}" if "to_last" in row else "")
         for row in rows
     ]
-    return [row["smiles"] for row in rows], legends
+    return [row["smiles"] for row in rows], captions
 
 
 def _glossary(done: Evaluation) -> str:
     used = {*done.numbers, *done.columns()}
     items = "".join(
-        f"<dt>{_words(name)}</dt><dd>{escape(text)}</dd>"
-        for name, text in done.definitions.items()
+        f"<dt>{_words(name)}</dt><dd>{_meaning(done, name)}</dd>"
+        for name in done.definitions
         if name in used
     )
     return f"<h2>What the numbers mean</h2>\n<dl>{items}</dl>"

@@ -36,7 +36,7 @@ class Reconstruction:
     """What ``reconstruct`` counted.
 
     Attributes:
-        tried: Molecules that were encoded.
+        tried: Molecules that were encoded, at least one.
         exact: Those that came back as the same canonical isomeric SMILES.
         rejected: Lines that could not be encoded.
         reasons: How many of these by reason.
@@ -51,8 +51,8 @@ class Reconstruction:
 
     @property
     def rate(self) -> float:
-        """Share of the molecules tried that came back, 0 where none was tried."""
-        return self.exact / self.tried if self.tried else 0.0
+        """Share of the molecules tried that came back."""
+        return self.exact / self.tried
 
 
 def reconstruct(
@@ -75,7 +75,7 @@ def reconstruct(
         workers: Processes that read molecules.
 
     Raises:
-        DataError: The file cannot be read.
+        DataError: The file cannot be read, or nothing in it could be encoded.
     """
     result = Reconstruction()
     count = worker_count(workers)
@@ -88,6 +88,8 @@ def reconstruct(
                 left -= len(part)
                 if left <= 0:
                     break
+        if not result.tried:
+            raise given.nothing_used()
         result.rejected = given.rejected.count
         result.reasons = dict(given.rejected.reasons.most_common())
     return result

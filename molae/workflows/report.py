@@ -3,69 +3,58 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from molae.datasets.files import DataError, replacing
 from molae.datasets.writers import open_writer
+from molae.workflows.evaluate import Evaluated
 from molae.workflows.evaluation import Evaluation
 from molae.workflows.page import page
 
 
-def _json(done: Evaluation, path: str | Path) -> None:
-    _text(json.dumps(done.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
-
-
-def _html(done: Evaluation, path: str | Path) -> None:
-    _text(page(done), path)
-
-
-def _text(text: str, path: str | Path) -> None:
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def _table(done: Evaluation, path: str | Path) -> None:
-    rows = done.rows()
-    types: dict[str, type] = {"density": str, "n": int, "seed": int}
-    types |= dict.fromkeys([*done.columns(), *done.numbers], float)
-    with open_writer(path, types) as out:
-        out.write_all(rows)
-
-
-#: What an evaluation can be written as, by suffix.
-_WRITERS: dict[str, Callable[[Evaluation, str | Path], None]] = {
-    ".json": _json,
-    ".csv": _table,
-    ".tsv": _table,
-    ".html": _html,
-}
-
-
-def check_report(path: str | Path) -> None:
+def check_report(path: str | Path, *, of_model: bool) -> None:
     """Find out before the work whether a report can be written there.
+
+    Args:
+        path: Where to.
+        of_model: Whether a model is evaluated, or a file of molecules, of which no page is made.
 
     Raises:
         DataError: Unknown suffix, or no such folder.
     """
     place = Path(path)
-    if place.suffix.lower() not in _WRITERS:
+    suffix = place.suffix.lower()
+    if suffix == ".html" and not of_model:
         raise DataError(
-            f"{path}: cannot tell what to write from this name; expected {', '.join(_WRITERS)}"
+            f"{path}: a page of pictures is made of a model: add -m RUN, or write .json or .csv."
         )
+    if suffix not in (".json", ".csv", ".tsv", ".html"):
+        known = ".json, .csv or .html" if of_model else ".json or .csv"
+        raise DataError(f"{path}: cannot tell what to write from this name; use {known}.")
     if not place.parent.is_dir():
         raise DataError(f"{path}: the folder {place.parent} does not exist. Make it first.")
 
 
-def write_report(done: Evaluation, path: str | Path) -> None:
+def write_report(done: Evaluation | Evaluated, path: str | Path) -> None:
     """Write an evaluation, whole or not at all.
 
-    ``.json`` has every number with its definition, ``.csv`` and ``.tsv`` one row for each density
-    (and for the training data and the reference, where they are known), ``.html`` is a page that
-    needs nothing beside it.
+    ``.json`` has every number with its definition. ``.csv`` and ``.tsv`` have, of a model, one row
+    for each density (and for the training data and the reference, where they are known), of a file
+    one for each metric. ``.html`` is a page that needs nothing beside it.
 
     Raises:
         DataError: Unknown suffix, or the place cannot be written.
     """
-    check_report(path)
-    _WRITERS[Path(path).suffix.lower()](done, path)
+    check_report(path, of_model=isinstance(done, Evaluation))
+    suffix = Path(path).suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        rows = done.rows()
+        with open_writer(path, done.types()) as out:
+            out.write_all(rows)
+        return
+    if suffix == ".html" and isinstance(done, Evaluation):
+        text = page(done)
+    else:
+        text = json.dumps(done.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")

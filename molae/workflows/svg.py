@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,12 +18,22 @@ from numpy.typing import ArrayLike, NDArray
 BINS = 36
 #: Share of the values that is left out at each end of an axis: one outlier would squeeze the rest.
 _TAIL = 0.005
-#: Room around a plot: left, right, top, bottom; with words below it, and without.
-_WORDS, _BARE = (16, 16, 12, 36), (8, 8, 8, 8)
-#: From low to high, of even lightness steps, none of them near black or white: dots in these
-#: colours are seen on either ground.
+#: The same of the dots of a campaign, where a bad molecule may have any score.
+_FAR = 0.03
+#: Room around a plot: left, right, top, bottom; with words below it, without, and with numbers at
+#: the left side too.
+_WORDS, _BARE, AXES = (16, 16, 12, 36), (8, 8, 8, 8), (56, 16, 12, 36)
+#: From low to high in even steps of lightness (CIE L* 38 to 77), so that they are told apart in
+#: grey too; none is near black or white: dots in these colours are seen on either ground.
 _SCALE = np.array(
-    [(64, 94, 190), (38, 138, 178), (58, 170, 128), (150, 184, 64), (226, 170, 44), (224, 96, 58)],
+    [
+        (95, 70, 180),
+        (61, 106, 193),
+        (36, 138, 172),
+        (41, 166, 125),
+        (120, 185, 75),
+        (222, 186, 44),
+    ],
     dtype=np.float64,
 )
 #: What has no value.
@@ -67,7 +78,7 @@ def histogram(
     edges = np.linspace(low, high, BINS + 1)
     shares = {name: np.histogram(values, edges)[0] / len(values) for name, values in data.items()}
     top = max(float(share.max()) for share in shares.values())
-    plot = _Plot(size, (low, high), (0.0, 1.05 * top))
+    plot = Plot(size, (low, high), (0.0, 1.05 * top))
     parts = [plot.bottom_axis(label)]
     order = sorted(shares, key=lambda name: name != filled)
     lines = [name for name in series if name != filled]
@@ -76,6 +87,67 @@ def histogram(
         outline = _steps(plot, edges, shares[name])
         parts.append(f'<path class="{kind}" d="{outline}"><title>{escape(name)}</title></path>')
     return plot.svg("".join(parts), f"Histogram of {label}")
+
+
+def lines(
+    series: Mapping[str, ArrayLike],
+    label: str,
+    title: str,
+    *,
+    dots: ArrayLike = (),
+    size: tuple[int, int] = (720, 320),
+) -> str:
+    """How numbers develop: each series in steps from left to right over 1, 2, 3, ...
+
+    Args:
+        series: Values by name, (n,) each, any n; nan is left out. The i-th has class ci.
+        label: Below the axis: what is counted there.
+        title: Read out where the plot cannot be seen.
+        dots: Single values, (n,), drawn as dots beneath the lines.
+        size: Width and height.
+
+    Returns:
+        An ``<svg>`` element; one with a sentence where there is nothing to draw.
+    """
+    data = {name: np.asarray(values, np.float64) for name, values in series.items()}
+    single = np.asarray(dots, np.float64)
+    plot = lines_plot(list(data.values()), single, size)
+    if plot is None:
+        return _empty(title, size)
+    parts = [plot.bottom_axis(label), plot.left_axis()]
+    circles = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" fill="{_UNKNOWN}"/>' for x, y in plot.dots(single)
+    )
+    parts.append(f'<g class="dots">{circles}</g>')
+    for number, (name, values) in enumerate(data.items()):
+        path = "L".join(f"{x:.1f},{y:.1f}" for x, y in plot.steps(values))
+        if path:
+            parts.append(
+                f'<path class="line c{number}" d="M{path}"><title>{escape(name)}</title></path>'
+            )
+    return plot.svg("".join(parts), title)
+
+
+def lines_plot(
+    series: Sequence[NDArray[np.float64]], dots: NDArray[np.float64], size: tuple[int, int]
+) -> Plot | None:
+    """The rectangle in which numbers fit over 1, 2, 3, ...; None where there are none.
+
+    Args:
+        series: Values of lines, (n,) each, all of which fit.
+        dots: Single values, (n,), of which nearly all fit.
+        size: Width and height.
+    """
+    single = dots[np.isfinite(dots)]
+    known = np.concatenate([values[np.isfinite(values)] for values in [*series, single[:0]]])
+    if len(single):
+        known = np.concatenate([known, np.quantile(single, (_FAR, 1 - _FAR))])
+    if not len(known):
+        return None
+    low, high = float(known.min()), float(known.max())
+    room = 0.04 * (high - low) or 0.5
+    last = max(2, *(len(values) for values in [*series, dots]))
+    return Plot(size, (1.0, float(last)), (low - room, high + room), AXES)
 
 
 def cloud(
@@ -91,7 +163,7 @@ def cloud(
 
     Args:
         points: (n, 2).
-        values: (n,); nan is drawn in grey.
+        values: (n,); nan is a hollow dot.
         title: Read out where the plot cannot be seen.
         window: What is shown, ((left, right), (bottom, top)); points outside lie on the border.
         span: Values that have the first and the last colour.
@@ -106,10 +178,11 @@ def cloud(
     places, numbers = np.asarray(points, np.float64), np.asarray(values, np.float64)
     if places.shape != (len(numbers), 2):
         raise ValueError(f"points {places.shape} and {len(numbers)} values; expected (n, 2) and n")
-    plot = _Plot(size, *window, room=_BARE)
+    plot = Plot(size, *window, room=_BARE)
     dots = []
     for (x, y), colour in zip(places, colours(numbers, span), strict=True):
-        dots.append(f'<circle cx="{plot.x(x):.1f}" cy="{plot.y(y):.1f}" fill="{colour}"/>')
+        kind = 'class="none"' if colour == _UNKNOWN else f'fill="{colour}"'
+        dots.append(f'<circle cx="{plot.x(x):.1f}" cy="{plot.y(y):.1f}" {kind}/>')
     return plot.svg(f'<g class="dots">{"".join(dots)}</g>', title)
 
 
@@ -135,7 +208,7 @@ def colours(values: ArrayLike, span: tuple[float, float]) -> list[str]:
 
 def scale(label: str, span: tuple[float, float], size: tuple[int, int] = (420, 52)) -> str:
     """The colours of ``cloud`` with their numbers."""
-    plot = _Plot(size, span if span[1] > span[0] else (span[0], span[0] + 1), (0.0, 1.0))
+    plot = Plot(size, span if span[1] > span[0] else (span[0], span[0] + 1), (0.0, 1.0))
     count = 48
     width = plot.width / count
     places = np.linspace(span[0], span[1], count)
@@ -155,7 +228,7 @@ def _range(values: NDArray[np.float64]) -> tuple[float, float]:
     return low - 0.5, high + 0.5
 
 
-def _steps(plot: _Plot, edges: NDArray[np.float64], heights: NDArray[np.float64]) -> str:
+def _steps(plot: Plot, edges: NDArray[np.float64], heights: NDArray[np.float64]) -> str:
     """The outline of a histogram, closed along the axis."""
     path = [f"M{plot.x(edges[0]):.1f},{plot.y(0):.1f}"]
     for right, height in zip(edges[1:], heights, strict=True):
@@ -164,11 +237,11 @@ def _steps(plot: _Plot, edges: NDArray[np.float64], heights: NDArray[np.float64]
 
 
 def _empty(label: str, size: tuple[int, int]) -> str:
-    plot = _Plot(size, (0.0, 1.0), (0.0, 1.0))
+    plot = Plot(size, (0.0, 1.0), (0.0, 1.0))
     return plot.svg(plot.caption(f"{label}: there is nothing to draw"), label)
 
 
-class _Plot:
+class Plot:
     """A rectangle with room for words around it, and its coordinates.
 
     Args:
@@ -209,6 +282,32 @@ class _Plot:
             parts.append(f'<path class="axis" d="M{place:.1f},{base}v4"/>')
             parts.append(f'<text x="{place:.1f}" y="{base + 16}">{value:g}</text>')
         return "".join([*parts, self.caption(label)])
+
+    def left_axis(self) -> str:
+        """Numbers at the left border, with thin lines across."""
+        parts = []
+        for value in ticks(float(self.up[0]), float(self.up[1])):
+            place = self.y(value)
+            parts.append(f'<path class="axis" d="M{self.left},{place:.1f}h{self.width}"/>')
+            parts.append(
+                f'<text x="{self.left - 8}" y="{place + 4:.1f}" style="text-anchor:end">'
+                f"{value:g}</text>"
+            )
+        return "".join(parts)
+
+    def dots(self, values: NDArray[np.float64]) -> list[tuple[float, float]]:
+        """Pixels of values (n,) over 1, 2, 3, ...; those that are nan are left out."""
+        return [
+            (self.x(call), self.y(value))
+            for call, value in enumerate(values.tolist(), 1)
+            if math.isfinite(value)
+        ]
+
+    def steps(self, values: NDArray[np.float64]) -> list[tuple[float, float]]:
+        """The same with the corners between, where a value holds until the next one comes."""
+        dots = self.dots(values)
+        corners = [(right[0], left[1]) for left, right in pairwise(dots)]
+        return [*chain.from_iterable(zip(dots, corners, strict=False)), *dots[-1:]]
 
     def caption(self, text: str) -> str:
         """Words in the middle of the lower border."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from molae.chem.properties import score
-from molae.metrics import Profile, latent, profile, uniqueness, validity
+from molae.metrics import Profile, compare, latent, profile
 from molae.names import METRICS
 from molae.runs.run import Run
 from molae.workflows import measures
@@ -216,12 +216,14 @@ class Bench:
     def _ruler(self, reference: Sequence[str] | None, progress: bool) -> Yardstick | None:
         """What molecules are held against, or None, with a note, where there is nothing."""
         if not reference:
-            self.done.note("Nothing was given to compare with: such metrics are left out.")
+            self.done.note(
+                "Nothing was given to compare with: what is said of two sets is left out."
+            )
             return None
         try:
             return Yardstick(reference, self.held.learnt, workers=self.workers, progress=progress)
         except ValueError as error:  # of all that was given nothing is a molecule
-            self.done.note(f"Nothing to compare with: {error}.")
+            self.done.note(f"Nothing to compare with: {error}")
             return None
 
     def _judged(
@@ -234,14 +236,15 @@ class Bench:
         """Every metric of some molecules; ``notes`` learns which are missing, and why."""
         if ruler is None:
             found = profile(texts, self.workers)
-            unique = uniqueness(found.smiles) if found.smiles else None
-            return found, {"validity": validity(found.drawn), "uniqueness": unique}
-        found = ruler.look(texts, name)
-        compared = ruler.measure(found)
+            compared = compare(found, None)
+        else:
+            found = ruler.look(texts, name)
+            compared = ruler.measure(found)
         for metric, why in compared.notes.items():
             notes.setdefault(f"{metric}: {why}", []).append(name)
         self.done.reference = _numbers(compared.reference)
-        return found, _numbers({metric: compared.values.get(metric) for metric in METRICS})
+        there = [metric for metric in METRICS if metric in compared.values]
+        return found, _numbers({metric: compared.values[metric] for metric in there})
 
     def _seen(self, name: str, found: Profile) -> None:
         """Keep what pictures show of a set of molecules."""

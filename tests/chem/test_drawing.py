@@ -1,9 +1,10 @@
+import math
 import re
 import struct
 
 import pytest
 
-from molae.chem.drawing import grid, strip
+from molae.chem.drawing import grid, picture
 
 SMILES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "C[C@H](N)C(=O)O", "[Na+].[Cl-]"]
 
@@ -47,9 +48,23 @@ def test_what_is_no_molecule_leaves_its_place(tmp_path):
     assert png_size(path) == (400, 100)
 
 
-def test_strip_is_one_row(tmp_path):
-    path = strip(SMILES, tmp_path / "a.png", size=(100, 90))
-    assert png_size(path) == (500, 90)
+def test_picture_of_one(tmp_path):
+    path = tmp_path / "a.svg"
+    for text in ("CCO", None, "C1CC"):
+        path.write_text(picture(text, (100, 90)))
+        assert svg_size(path) == (100, 90)
+    assert picture(None) == picture("C1CC") != picture("CCO")
+
+
+def test_small_molecules_are_not_blown_up():
+    """The bond of ethane is as long as one of hexane, and does not fill the picture."""
+    lengths = []
+    for text in ("CC", "CCCCCC"):
+        bond = re.search(r"class='bond-0[^']*' d='M ([\d.,]+) L ([\d.,]+)'", picture(text))
+        ends = [[float(place) for place in end.split(",")] for end in bond.groups()]
+        lengths.append(math.dist(*ends))
+    assert lengths[0] == pytest.approx(lengths[1], rel=0.02)
+    assert lengths[0] < 0.25 * 220
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,35 @@ def test_bad_smiles_on_the_command_line(molae, run_folder):
     failed(molae("interpolate", "CCO", "c1cc", "-m", run_folder), "c1cc")
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("generate -n 2 --like 'C[Si](C)(C)CCO'", ("'[Si]' at position", "rules for")),
+        ("generate -n 2 --like gold.smi -o out.smi", ("gold.smi, 2", "'[Au]' at position")),
+        ("neighbors 'C[Si](C)(C)CCO'", ("'[Si]' at position", "molae train FILE --from RUN")),
+        ("interpolate CCO '[Au]'", ("item 2", "'[Au]' at position", "--from RUN")),
+        ("encode gold.smi -o out.csv", ("none of its 2 records", "2 not in the grammar")),
+        ("reconstruct gold.smi -o out.csv", ("none of its 2 records", "2 not in the grammar")),
+    ],
+)
+def test_molecules_that_the_grammar_cannot_express(molae, here, run_folder, line, words):
+    (here / "gold.smi").write_text("C[Si](C)(C)CCO\n[Au]\n")
+    failed(molae(*shlex.split(line), "-m", run_folder), *words)
+    assert [path.name for path in here.iterdir()] == ["gold.smi"]
+
+
+@pytest.mark.parametrize("line", ["encode mixed.smi -o out.csv", "reconstruct mixed.smi"])
+def test_what_the_grammar_cannot_express_is_left_out_and_listed(molae, here, run_folder, line):
+    (here / "mixed.smi").write_text("CCO\nC[Si](C)(C)CCO\nCCOC\nC1CC(\n")
+    words = ["--rejects", "bad.csv", "-m", run_folder, "--workers", 1]
+    result = molae(*line.split(), *words)
+    assert result.exit_code == 0, result.output
+    assert "1 not in the grammar" in result.output
+    assert "1 syntax" in result.output
+    bad = [row.split(",") for row in (here / "bad.csv").read_text().splitlines()[1:]]
+    assert [(row[1], row[3]) for row in bad] == [("2", "[Si]"), ("4", "")]
+
+
 # Pipes, signals and full discs, in processes of their own ----------------------------------------
 
 

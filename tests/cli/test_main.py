@@ -40,6 +40,8 @@ def test_everything_asked_for_is_there():
     words = {" ".join(path) for path in COMMANDS}
     wanted = ["prepare", "train", "generate", "encode", "decode", "reconstruct", "interpolate"]
     wanted += ["evaluate", "neighbors", "score", "info", "objectives", "densities", "demo"]
+    wanted += ["optimize", "suggest", "tell"]
+    wanted += ["oracles"]
     wanted += [f"grammar {each}" for each in ("check", "parse", "sample")]
     wanted += [f"data {each}" for each in ("list", "get", "path")]
     wanted += [f"density {each}" for each in ("fit", "list")]
@@ -52,6 +54,14 @@ def test_help_ends_with_examples(molae, path):
     assert result.exit_code == 0, result.output
     assert "Examples:" in result.stdout
     assert "--help" not in result.stdout.rsplit("Examples:", 1)[1]  # they come after the options
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_fills_the_screen(path):
+    """Only paragraphs break: the lines of a docstring would be cut again on a narrow screen."""
+    paragraphs = COMMANDS[path].help.split("\n\n")
+    assert all(paragraphs)
+    assert "\n" not in "".join(paragraphs)
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -113,6 +113,14 @@ def test_failures_name_place_token_and_what_was_expected(parser, text, place, to
     assert (parsed.rules[0] >= 0).sum() == (parsed.rules[2] >= 0).sum() == 3
 
 
+def test_a_bracket_atom_that_is_no_token_is_named_as_a_whole():
+    """Models have the bracket atoms of their data as single tokens."""
+    some = Parser(Grammar.from_text("S -> 'C' S | '[nH]' S | ", "some.cfg"))
+    parsed = some.parse(["C[nH]C", "CC[Si]C", "C[Si", "C]"])
+    found = {row: (failure.place, failure.token) for row, failure in parsed.failures.items()}
+    assert found == {1: (2, "[Si]"), 2: (1, "["), 3: (1, "]")}
+
+
 def test_nothing_to_parse(parser):
     parsed = parser.parse([])
     assert len(parsed.rules) == 0

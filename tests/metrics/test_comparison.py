@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from molae.metrics import compare, profile
-from molae.metrics.comparison import LEAST, LEAST_FCD
+from molae.metrics.comparison import BETWEEN, LEAST, LEAST_FCD
 from molae.metrics.frechet import has_chemnet
 from molae.names import METRICS
 
@@ -64,6 +64,14 @@ def test_a_reference_of_ten(chains):
     assert found.values["snn"] is not None
     assert found.values["novelty"] is None
     assert found.notes["novelty"] == "needs the training set"
+
+
+def test_without_a_reference(rings):
+    """What is said of one set is the same as beside another."""
+    found, beside = compare(rings, None, {"CC"}), compare(rings, rings, {"CC"})
+    assert not found.reference
+    assert found.values == {name: beside.values[name] for name in found.values}
+    assert beside.values.keys() - found.values.keys() == BETWEEN.keys()
 
 
 def test_nothing_valid_was_generated(rings):

@@ -11,6 +11,7 @@ import torch
 
 from molae.datasets.splits import split_by_text
 from molae.names import DENSITIES
+from molae.resources import weights_path
 from molae.runs import Run, RunError
 from molae.runs.folder import CARD, CONFIG, WEIGHTS, digest
 from molae.workflows import density as work
@@ -171,13 +172,19 @@ def test_a_copy(mine, tmp_path):
     assert digest(source / WEIGHTS) == digest(tmp_path / "copy" / WEIGHTS)
 
 
-def test_a_shipped_model_is_not_changed(mine, monkeypatch):
-    from contextlib import nullcontext
+def test_a_shipped_model_is_not_changed(mine):
+    with weights_path("tiny") as shipped:
+        for run, output in ((Run.load(shipped, "cpu"), None), (mine, shipped)):
+            with pytest.raises(RunError, match=r"tiny ships with molae.*-o"):
+                fit_density(run, "kde", output=output)
 
-    monkeypatch.setattr(work, "weights_names", lambda: ["zinc"])
-    monkeypatch.setattr(work, "weights_path", lambda _name: nullcontext(mine.folder))
-    with pytest.raises(RunError, match=r"zinc ships with molae.*-o"):
-        fit_density(mine, "kde")
+
+def test_a_place_that_is_taken_is_refused_before_the_work(mine, tmp_path):
+    taken = tmp_path / "thesis"
+    taken.mkdir()
+    (taken / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError, match=r"thesis exists and is not a run"):
+        fit_density(mine, "kde", files=["not looked for.smi"], output=taken)
 
 
 def test_a_full_disc_changes_nothing(mine, monkeypatch):

@@ -9,13 +9,8 @@ import pytest
 
 from molae.datasets.files import DataError
 from molae.names import METRICS
-from molae.workflows.evaluate import (
-    Yardstick,
-    check_report,
-    evaluate_file,
-    evaluate_molecules,
-    write_report,
-)
+from molae.workflows.evaluate import Yardstick, evaluate_file, evaluate_molecules
+from molae.workflows.report import check_report, write_report
 
 QUIET = {"workers": 1, "progress": False}
 
@@ -136,4 +131,4 @@ def test_reports(files, tmp_path):
 )
 def test_places_that_cannot_be(tmp_path, name, words):
     with pytest.raises(DataError, match=words):
-        check_report(tmp_path / name)
+        check_report(tmp_path / name, of_model=False)

@@ -17,6 +17,7 @@ from molae.workflows.data import load_data
 from molae.workflows.evaluate_run import evaluate_run
 from molae.workflows.evaluation import DATA, OF_DENSITY, OF_RUN, REFERENCE
 from molae.workflows.held_out import ENOUGH, held_out
+from molae.workflows.page import page
 from molae.workflows.train import hold_out
 
 QUIET = {"workers": 1, "progress": False}
@@ -231,6 +232,7 @@ def test_everything_is_measured(done, run):
     assert done.data["snn"] > 0
     assert "novelty" not in done.data
     assert done.definitions.keys() >= {*done.columns(), *done.numbers}
+    assert all(text[0].isupper() and text[-1] == "." for text in done.definitions.values())
 
 
 def first_different(texts):
@@ -319,6 +321,8 @@ def test_with_nothing_to_compare_with(run):
     assert found.numbers["prior_validity"] == 1.0
     assert found.densities["prior"]["validity"] == 1.0
     assert "snn" not in found.densities["prior"]
+    assert found.densities["prior"]["filters"] is not None  # which needs no other set
+    assert not found.reference
     assert any("compare with" in note for note in found.notes)
     none = evaluate_run(run, reference=["C1CC"], train=None, n=4, densities=["prior"], **QUIET)
     assert none.numbers["reconstruction"] is None
@@ -346,6 +350,11 @@ def test_texts_that_are_no_molecules():
     assert found.densities["prior"].keys() == OF_DENSITY.keys()
     assert found.densities["prior"]["validity_grammar_masks"] == 1.0
     assert any("no molecules" in note for note in found.notes)
+    text = page(found)
+    assert "What the numbers mean" in text
+    assert not [
+        head for head in ("Molecules", "Properties", "Map", "Inter") if f"<h2>{head}" in text
+    ]
 
 
 def test_refusals(run):

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from molae.datasets.files import DataError
+from molae.names import DENSITIES
+from molae.resources import report_template
 from molae.workflows import svg
 from molae.workflows.evaluate_run import evaluate_run
 from molae.workflows.evaluation import DATA, REFERENCE, Evaluation
@@ -93,20 +95,45 @@ def test_every_number_is_there_and_explained(done, read):
     assert done.about["fitted"]["gmm"] in read.text
 
 
+def test_nothing_needs_a_pointer_to_be_read(done, read):
+    """Without hovering: on how much each number was measured, and no raw word of a program."""
+    for name, size in done.sizes.items():
+        if name in done.numbers:
+            assert f"n = {size:,}" in read.words
+        assert f"{done.definitions[name]} Measured on {size:,}." in read.words  # the glossary
+    assert not re.search(r"\b(nan|None|inf)\b", read.text)
+
+
+def test_lines_are_told_apart_without_colours():
+    """Each density that there is has its own dashes, in the plots and beside its name."""
+    style = report_template()
+    for part in (r"svg \.c(\d)\.line \{ (stroke-dasharray.*?) \}", r"\.key \.c(\d) i \{ (.*?) \}"):
+        found = dict(re.findall(part, style, re.S))
+        assert list(found) == [str(number) for number in range(1, len(DENSITIES))]
+        assert len(set(found.values())) == len(found)
+
+
 def test_pictures(done, read):
     images = read.all("img")
-    assert len(images) == len(done.densities) + len([REFERENCE]) + len(done.pictures.strips)
+    molecules = done.pictures.molecules
+    assert list(molecules) == [*done.densities, REFERENCE]
+    drawn = [text for smiles in molecules.values() for text in smiles]
+    drawn += [row["smiles"] for strip in done.pictures.strips for row in strip]
+    assert [image["alt"] for image in images] == drawn
     for image in images:
         data = base64.b64decode(image["src"].removeprefix("data:image/svg+xml;base64,"))
         assert ET.fromstring(data).tag.endswith("svg")
-    molecules = done.pictures.molecules["gmm"]
-    assert ", ".join(molecules) in {image["alt"] for image in images}
-    drawn = [ET.fromstring(text) for text in re.findall(r"<svg .*?</svg>", page(done), re.S)]
-    circles = [len(plot.findall(".//circle")) for plot in drawn]
+    assert "\n".join(molecules["gmm"]) in read.words  # to be copied
+    assert done.pictures.strips
+    for row in done.pictures.strips[0]:
+        place = f"{100 * row['t']:.0f} %: {row['to_first']:.2f}, {row['to_last']:.2f}"
+        assert place in read.words
+    plots = [ET.fromstring(text) for text in re.findall(r"<svg .*?</svg>", page(done), re.S)]
+    circles = [len(plot.findall(".//circle")) for plot in plots]
     assert [count for count in circles if count] == [
         len(done.pictures.points[name]) for name in ("held out", *done.densities)
     ]
-    histograms = [plot for plot in drawn if plot.get("aria-label").startswith("Histogram")]
+    histograms = [plot for plot in plots if plot.get("aria-label").startswith("Histogram")]
     assert len(histograms) == 4
     for plot in histograms:
         names = [title.text for title in plot.iter("title")]
@@ -152,7 +179,7 @@ def test_values(done, tmp_path):
 def test_where_reports_go(done, tmp_path):
     for name, why in (("report.pdf", ".html"), ("report", "tell what"), ("no/report.csv", "no ")):
         with pytest.raises(DataError, match=why):
-            check_report(tmp_path / name)
+            check_report(tmp_path / name, of_model=True)
         with pytest.raises(DataError, match=why):
             write_report(done, tmp_path / name)
     write_report(done, tmp_path / "Report.HTML")
@@ -231,11 +258,21 @@ def test_cloud():
     )
     low, high, outside = plot.iter("circle")
     assert low.get("fill") != high.get("fill")
+    assert (outside.get("class"), outside.get("fill")) == ("none", None)
     assert float(low.get("cx")) < float(high.get("cx"))
     assert float(low.get("cy")) > float(high.get("cy"))  # upwards is less from the top
     assert (outside.get("cx"), outside.get("cy")) == (high.get("cx"), high.get("cy"))
     with pytest.raises(ValueError, match="expected"):
         svg.cloud(points, [1.0], "a", window=((0, 1), (0, 1)), span=(0, 1))
+
+
+def test_colours_are_told_apart_in_grey():
+    """Equal steps of the property are equal steps of lightness (CIE L*)."""
+    rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in
+                    svg.colours(np.linspace(0, 1, 6), (0, 1))]) / 255  # fmt: skip
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    lightness = 116 * np.cbrt(linear @ (0.2126, 0.7152, 0.0722)) - 16
+    assert np.diff(lightness) == pytest.approx(7.7, abs=0.5)
 
 
 def test_colours():

@@ -1,0 +1,147 @@
+"""Molecules scored by arithmetic over what RDKit computes: ``qed - 0.2*sa``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from operator import itemgetter
+from typing import Any
+
+from molae.chem.molecules import MoleculeError, read
+from molae.chem.properties import Sheet
+from molae.chem.requirements import Requirement
+from molae.chem.terms import Term, measure, referred
+from molae.names import FUNCTIONS, PROPERTIES, REFERENCES, TASKS
+from molae.oracles.arithmetic import (
+    OPERATORS,
+    CalculationError,
+    Expression,
+    FormulaError,
+    Leaf,
+    Vocabulary,
+    parse,
+)
+from molae.oracles.base import Answer, Oracle, failure
+from molae.oracles.required import unmet_requirement
+from molae.oracles.tasks import task_terms
+
+#: Raised when a term is defined anew, so that what a cache holds is not taken for the new one.
+_DEFINITIONS = 1
+
+
+def _clip(x: float, lowest: float, highest: float) -> float:
+    return min(max(x, lowest), highest)
+
+
+def _gauss(x: float, mean: float, sd: float) -> float:
+    z = (x - mean) / sd
+    return math.exp(-z * z / 2)
+
+
+#: name -> function of numbers, for the names in ``molae.names.FUNCTIONS`` and the operators.
+TABLE: dict[str, Callable[..., Any]] = {
+    **OPERATORS,
+    "**": math.pow,
+    "min": min,
+    "max": max,
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "abs": abs,
+    "clip": _clip,
+    "gauss": _gauss,
+}
+#: Fewest and most arguments of what does not take exactly one.
+_ARGUMENTS = {"min": (2, 100), "max": (2, 100), "clip": (3, 3), "gauss": (3, 3)}
+
+VOCABULARY = Vocabulary(
+    functions={name: _ARGUMENTS.get(name, (1, 1)) for name in FUNCTIONS},
+    terms=[*PROPERTIES, *TASKS],
+    references=list(REFERENCES),
+    example='qed - 0.2*sa or 2*similarity("c1ccccc1O") + min(logp, 3)',
+)
+
+
+class Formula(Oracle):
+    """Arithmetic over properties, tasks, similarities, patterns and molecular formulas.
+
+    Every molecule is read once for all terms and requirements. The parts of an answer are the
+    terms, as they are written, and the properties that requirements name.
+
+    Args:
+        text: The formula, see ``molae.oracles.arithmetic.parse``. Its terms are the names in
+            ``PROPERTIES`` and ``TASKS`` of ``molae.names``, and those in ``REFERENCES`` with a
+            text in quotation marks.
+        requirements: A molecule that does not meet one of them has no score.
+
+    Raises:
+        FormulaError: (a ValueError) The formula cannot be understood; with a caret.
+    """
+
+    def __init__(self, text: str, requirements: Sequence[Requirement] = ()) -> None:
+        self.expression: Expression = parse(text, VOCABULARY)
+        self.requirements = tuple(requirements)
+        self._terms: dict[str, Term] = {
+            leaf.label: _term(self.expression, leaf) for leaf in self.expression.leaves
+        }
+        if not self._terms:
+            problem = "a formula without any property of a molecule"
+            raise FormulaError(self.expression.source, 0, problem, VOCABULARY.example)
+        for each in self.requirements:
+            self._terms.setdefault(each.name, itemgetter(each.name))
+
+    @property
+    def name(self) -> str:
+        """The formula, in one spelling."""
+        return self.expression.text
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The terms, then the other properties that are required."""
+        return tuple(self._terms)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Requirements, version of RDKit (scores differ between them), version of our terms."""
+        return {
+            "requirements": [str(each) for each in self.requirements],
+            "rdkit": version("rdkit"),
+            "definitions": _DEFINITIONS,
+        }
+
+    def answer(self, texts: Sequence[str]) -> list[Answer]:
+        """Score SMILES, see ``Oracle.answer``."""
+        return [self._answer(text) for text in texts]
+
+    def _answer(self, text: str) -> Answer:
+        try:
+            sheet = Sheet(read(text))
+        except MoleculeError as error:
+            return failure(f"not a molecule: {error}", dict.fromkeys(self._terms, math.nan))
+        parts, problem = measure(sheet, self._terms)
+        problem = problem or unmet_requirement(self.requirements, parts)
+        if problem is not None:
+            return failure(problem, parts)
+        try:
+            return Answer(float(self.expression.evaluate(parts, TABLE)), parts)
+        except CalculationError as error:
+            return failure(str(error), parts)
+
+
+def _term(expression: Expression, leaf: Leaf) -> Term:
+    """The function of a molecule that a name in a formula stands for.
+
+    Raises:
+        FormulaError: Its reference cannot be read; the caret is where it begins, or inside it
+            where more is known.
+    """
+    if leaf.reference is None:
+        return task_terms()[leaf.name] if leaf.name in TASKS else itemgetter(leaf.name)
+    try:
+        return referred(leaf.name, leaf.reference)
+    except ValueError as error:
+        inside = getattr(error, "column", None)
+        column = leaf.column + (0 if inside is None else 1 + inside)
+        problem = f"{leaf.name}: {str(error).splitlines()[0]}"
+        raise FormulaError(expression.source, column, problem, VOCABULARY.example) from None

@@ -1,0 +1,1 @@
+"""Campaigns: what proposes texts, what scores them, and the folder that remembers all of it."""

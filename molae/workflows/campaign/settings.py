@@ -1,0 +1,262 @@
+"""What a campaign is made of: its settings, its model and what it starts from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from molae.oracles import Equation, Formula, Oracle, Required, oracle
+from molae.oracles.base import Answer
+from molae.runs.folder import WEIGHTS, RunError
+from molae.runs.places import shipped_as
+from molae.runs.run import Run
+from molae.workflows.campaign.folder import EVALUATIONS, CampaignError, Folder
+from molae.workflows.campaign.measured import chosen, mean, read_measured
+from molae.workflows.origin import training_files
+
+#: Where nothing is said.
+DEFAULTS: dict[str, Any] = {
+    "oracle": None,
+    "command": None,
+    "timeout": 600.0,
+    "retries": 0,
+    "requirements": [],
+    "minimize": False,
+    "calls": 500,
+    "batch": 10,
+    "strategy": "latent",
+    "model": None,
+    "density": None,
+    "surrogate": "trust_region",
+    "acquisition": None,
+    "plausible": 0.01,
+    "retrain": None,
+    "start": None,
+    "start_column": None,
+    "start_value": None,
+    "start_limit": 10_000,
+    "start_free": False,
+    "library": None,
+    "library_column": None,
+    "initial": None,
+    "seed": 0,
+}
+#: ``--start`` or ``--library`` of the files that the model was trained on.
+TRAINING = "training"
+#: What stands for a start that was given in Python.
+GIVEN = "given"
+
+#: Told a remark for people.
+Say = Callable[[str], None]
+#: Texts to start from, with what is known of them.
+Start = list[tuple[str, Answer | None]]
+
+
+def complete(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a new campaign: what was asked for, and defaults for what is None."""
+    known = {name: asked[name] for name in DEFAULTS if asked.get(name) is not None}
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {**DEFAULTS, **known, "date": date, "typed": asked.get("typed")}
+
+
+def check_same(was: Mapping[str, Any], asked: Mapping[str, Any], free: Sequence[str] = ()) -> None:
+    """A campaign goes on with what it was begun with.
+
+    Args:
+        was: Its settings.
+        asked: What is asked for now; None where nothing is said.
+        free: Settings that may change.
+
+    Raises:
+        CampaignError: Naming the first difference.
+    """
+    for name in DEFAULTS:
+        now = asked.get(name)
+        if name in free or now is None or now == was[name]:
+            continue
+        raise CampaignError(
+            f"a campaign goes on with what it was begun with: {name.replace('_', '-')} was "
+            f"{was[name]!r}, and is now {now!r}. Leave it out, or choose another folder with -o"
+        )
+
+
+def is_laboratory(settings: Mapping[str, Any]) -> bool:
+    """Whether scores are measured by people."""
+    return bool(settings.get("laboratory"))
+
+
+def check_laboratory(folder: Folder) -> None:
+    """Whether suggestions and measured values go into a folder.
+
+    Raises:
+        CampaignError: The campaign there has an oracle.
+    """
+    if folder.begun and not is_laboratory(folder.settings()):
+        raise CampaignError(
+            f"the campaign in {folder.path} has an oracle: go on with it by molae optimize "
+            f"--resume, or begin a laboratory of its own: molae suggest -o NEW --start "
+            f"{folder.path / EVALUATIONS}"
+        )
+
+
+def make_oracle(settings: Mapping[str, Any], given: Oracle | None) -> Oracle:
+    """The oracle of a campaign.
+
+    Args:
+        settings: Of the campaign.
+        given: An oracle from Python, which nobody could make from its name.
+
+    Raises:
+        ValueError: It cannot be made.
+        CampaignError: It was given from Python, and is not given now.
+    """
+    if is_laboratory(settings):
+        raise CampaignError(
+            "this campaign has no oracle but a laboratory: go on with molae suggest and molae tell"
+        )
+    if given is not None:
+        if given.name != settings["oracle"]:
+            raise CampaignError(
+                f"this campaign was begun with the oracle {settings['oracle']!r}, and "
+                f"{given.name!r} is given now"
+            )
+        return given
+    if settings.get("oracle_given"):
+        raise CampaignError(
+            f"this campaign was begun in Python with the oracle {settings['oracle']!r}: go on "
+            "there with optimize(..., oracle=..., resume=True)"
+        )
+    return oracle(
+        settings["oracle"],
+        requirements=settings["requirements"],
+        command=settings["command"],
+        timeout=settings["timeout"],
+        retries=settings["retries"],
+    )
+
+
+def check_fits(scorer: Oracle | None, requirements: Sequence[str], molecules: bool) -> None:
+    """Whether an oracle can score what a model writes.
+
+    Raises:
+        ValueError: One is of molecules and the other of expressions.
+    """
+    inner = scorer.oracle if isinstance(scorer, Required) else scorer
+    if molecules and isinstance(inner, Equation):
+        raise ValueError(
+            f"the oracle {inner.name} scores expressions, and this model writes molecules: name a "
+            "model of expressions with -m RUN"
+        )
+    if not molecules and (requirements or isinstance(inner, Formula)):
+        what = "requirements are" if requirements else f"the oracle {inner.name} is"  # type: ignore[union-attr]
+        raise ValueError(f"{what} of molecules, and this model writes none")
+
+
+# The model ---------------------------------------------------------------------------------------
+
+
+def named(run: Run) -> dict[str, Any]:
+    """The settings by which a model is found again: a shipped name or a folder, and a digest."""
+    if run.folder is None:
+        return {"model": None, "model_digest": None, "model_given": True}
+    name = shipped_as(run.folder) or os.fspath(run.folder.resolve())
+    return {"model": name, "model_digest": digest(run)}
+
+
+def digest(run: Run) -> str | None:
+    """The digest of a run's weights, None where it was never saved."""
+    found = run.card.get("digests", {}).get(WEIGHTS)
+    return None if found is None else str(found)
+
+
+def load_model(settings: Mapping[str, Any], given: Run | None, device: str) -> Run:
+    """The model that a campaign was begun with.
+
+    Raises:
+        CampaignError: It is another one now, or was given from Python and is not given now.
+        RunError: It cannot be loaded.
+    """
+    if given is None and settings.get("model_given"):
+        raise CampaignError(
+            "this campaign was begun in Python with a model that lies in no folder: go on there "
+            "with optimize(..., model=..., resume=True)"
+        )
+    try:
+        run = Run.load(settings["model"], device) if given is None else given
+    except RunError as error:
+        raise RunError(f"the model of this campaign cannot be loaded: {error}") from error
+    if digest(run) != settings.get("model_digest"):
+        raise CampaignError(
+            f"the model {settings['model']} has changed since this campaign was begun, and its "
+            "codes with it: begin another campaign, or put the model back"
+        )
+    return run
+
+
+# The start ---------------------------------------------------------------------------------------
+
+
+def read_start(
+    start: str | Path | Sequence[str],
+    settings: Mapping[str, Any],
+    run: Run | None,
+    *,
+    workers: int | None = None,
+    rejects: str | Path | None = None,
+    say: Say = lambda _text: None,
+) -> Start:
+    """Texts to start from, with their scores where the file has them.
+
+    Args:
+        start: A file, ``training`` for the files that the model was trained on, or texts.
+        settings: Of the campaign: columns, limit, seed.
+        run: The model; None where there is none, and texts are molecules.
+        workers: Processes that read molecules.
+        rejects: Where to write what could not be used.
+        say: Told what was left out.
+
+    Raises:
+        DataError: A file cannot be read.
+        CampaignError: There is nothing in it that can be used.
+        RunError: The training files are not found.
+    """
+    if not isinstance(start, str | Path):
+        spelt = list(start) if run is None else run.spelling(list(start))
+        values: dict[str, float | None] = {text: None for text in spelt if text is not None}
+    else:
+        values = {}
+        for path in files_of(start, run):
+            found = read_measured(
+                path,
+                molecules=run is None or run.molecules,
+                column=settings["start_column"],
+                value=settings["start_value"],
+                needed=settings["start_value"] is not None,
+                workers=workers,
+                rejects=rejects,
+            )
+            values |= {text: mean(some) if some else None for text, some in found.values.items()}
+            if found.rejected:
+                why = ", ".join(f"{n:,} {reason}" for reason, n in list(found.reasons.items())[:3])
+                say(f"{path}: {found.rejected:,} rows were left out: {why}.")
+    if not values:
+        raise CampaignError(f"there is nothing in {start} that this campaign could start from")
+    limit = settings["start_limit"]
+    texts = list(chosen(values, limit, settings["seed"], minimize=settings["minimize"]))
+    if len(texts) < len(values):
+        say(f"{len(texts):,} of {len(values):,} texts to start from are used (--start-limit).")
+    return [(text, None if (y := values[text]) is None else Answer(y)) for text in texts]
+
+
+def files_of(name: str | Path, run: Run | None) -> list[Path]:
+    """The files that are meant: one of that name, or those that a model was trained on.
+
+    Raises:
+        RunError: The latter are not found.
+    """
+    if os.fspath(name) == TRAINING and not Path(name).exists() and run is not None:
+        return training_files(run)
+    return [Path(name)]

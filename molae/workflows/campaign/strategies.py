@@ -1,0 +1,145 @@
+"""Strategies by name."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from molae.datasets.readers import Reader, smiles_of
+from molae.names import ACQUISITIONS, STRATEGIES, SURROGATES, pick
+from molae.optimize import LatentOptimizer
+from molae.runs.run import Run
+from molae.workflows.campaign.baselines import LocalSearch, Sampling, Screening
+from molae.workflows.campaign.latent import LatentStrategy
+from molae.workflows.campaign.retrain import Retrainer, parse_retrain
+from molae.workflows.campaign.settings import TRAINING, Start, files_of
+from molae.workflows.campaign.strategy import Strategy
+from molae.workflows.reading import worker_count
+
+#: Strategies that propose what the model writes, and those that know molecules only.
+_OF_MODELS = ("latent", "sampling", "local")
+_OF_MOLECULES = ("genetic", "gp_genetic")
+#: Between the seeds of optimisers that follow each other in a campaign.
+_APART = 1_000_003
+
+
+def check_strategy(settings: Mapping[str, Any]) -> None:
+    """Whether a strategy can be made, as far as that can be seen before anything is loaded.
+
+    Raises:
+        ValueError: A name is unknown, or an option does not go with the strategy.
+    """
+    name = pick(STRATEGIES, settings["strategy"], "strategy")
+    pick(SURROGATES, settings["surrogate"], "surrogate")
+    if settings["acquisition"] is not None:
+        pick(ACQUISITIONS, settings["acquisition"], "acquisition")
+    if settings["retrain"] is not None:
+        parse_retrain(settings["retrain"])
+        if name != LatentStrategy.name:
+            raise ValueError(
+                f"retraining goes with the strategy 'latent', and this is {name!r}: leave it out"
+            )
+
+
+def needs_model(settings: Mapping[str, Any]) -> bool:
+    """Whether a campaign uses a model: to propose, to begin with draws, or to find its data."""
+    names = [settings["strategy"], *settings.get("baselines", ())]
+    files = [settings["start"], settings["library"]]
+    return any(name in _OF_MODELS for name in names) or None in files[1:] or TRAINING in files
+
+
+def build(
+    settings: Mapping[str, Any], run: Run | None, start: Start, workers: int | None
+) -> Strategy:
+    """A new strategy.
+
+    Args:
+        settings: Of the campaign.
+        run: The model, see ``needs_model``. It is not changed.
+        start: Texts to start from; scores are such that higher is better.
+        workers: Processes that read molecules.
+
+    Raises:
+        ValueError: The strategy does not go with the model.
+        DataError: The library cannot be read.
+        RunError: The training data of the model are the library, and are not found.
+    """
+    name, seed = settings["strategy"], settings["seed"]
+    if run is not None and not run.molecules and name in _OF_MOLECULES:
+        raise ValueError(f"the strategy {name!r} is of molecules, and this model writes none")
+    if name == "latent":
+        return _latent(settings, _there(run), start, worker_count(workers))
+    if name == "screening":
+        return _screening(settings, run)
+    if name == "sampling":
+        return Sampling(_there(run), seed=seed, density=settings["density"])
+    first = _first(settings, run)
+    begin = {} if settings["initial"] is None else {"initial": settings["initial"]}
+    if name == "local":
+        return LocalSearch(_there(run), first=first, seed=seed, **begin)
+    # Imported here: what others need not, takes time.
+    from molae.workflows.campaign.genetic import Genetic, GpGenetic
+
+    if name == "genetic":
+        return Genetic(first, seed=seed, **begin)
+    return GpGenetic(first, acquisition=settings["acquisition"] or "ucb", seed=seed, **begin)
+
+
+def _there(run: Run | None) -> Run:
+    """The model of a strategy that needs one."""
+    if run is None:
+        raise ValueError("this strategy needs a model: name one with -m RUN")
+    return run
+
+
+def _first(settings: Mapping[str, Any], run: Run | None) -> Strategy:
+    """What proposes the first texts of strategies that improve on others."""
+    if settings["library"] is not None:
+        return _screening(settings, run)
+    return Sampling(_there(run), seed=settings["seed"], density=settings["density"])
+
+
+def _screening(settings: Mapping[str, Any], run: Run | None) -> Screening:
+    """The library in random order: a file, or what the model was trained on."""
+    molecules = run is None or run.molecules
+    texts: list[str] = []
+    for path in files_of(settings["library"] or TRAINING, run):
+        with Reader(path, settings["library_column"], whole_lines=not molecules) as reader:
+            texts += smiles_of(reader)
+    return Screening(texts, seed=settings["seed"], molecules=molecules)
+
+
+def _latent(settings: Mapping[str, Any], run: Run, start: Start, workers: int) -> LatentStrategy:
+    seed = settings["seed"]
+
+    def make(run: Run, number: int) -> LatentOptimizer:
+        return LatentOptimizer(
+            run.density(settings["density"]),
+            run.size,
+            surrogate=settings["surrogate"],
+            acquisition=settings["acquisition"] or "logei",
+            plausible=settings["plausible"],
+            seed=seed + _APART * number,
+            device=run.device,
+        )
+
+    retrainer, given = None, {text: a.score for text, a in start if a is not None}
+    if settings["retrain"] is not None:
+        run = _copy(run)
+        asked = parse_retrain(settings["retrain"])
+        retrainer = Retrainer(
+            run, list(given), list(given.values()), seed=seed, workers=workers, **asked
+        )
+    return LatentStrategy(
+        run, make, retrainer=retrainer, given=len(given), seed=seed, workers=workers
+    )
+
+
+def _copy(run: Run) -> Run:
+    """A run whose model and densities can be trained on without changing those of the other."""
+    model, goal = copy.deepcopy(run.model), copy.deepcopy(run.objective)
+    densities = copy.deepcopy(run.densities)
+    return Run(
+        run.codec, model, goal, run.config, densities=densities, card=run.card, folder=run.folder
+    )

@@ -1,0 +1,371 @@
+"""Better molecules with few oracle calls: what ``molae optimize``, ``suggest`` and ``tell`` do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from molae.datasets.files import DataError, cache_folder
+from molae.oracles import Oracle
+from molae.oracles.cache import Cache
+from molae.runs.run import Run
+from molae.workflows.campaign.campaign import Campaign, Show
+from molae.workflows.campaign.folder import Folder
+from molae.workflows.campaign.laboratory import Laboratory, Told, write_suggestions
+from molae.workflows.campaign.measured import Measured, nothing_measured, read_measured
+from molae.workflows.campaign.opening import (
+    Crew,
+    open_campaign,
+    run_baselines,
+    settle,
+    signed,
+    with_model,
+)
+from molae.workflows.campaign.report import write_results
+from molae.workflows.campaign.settings import (
+    GIVEN,
+    Say,
+    check_fits,
+    check_laboratory,
+    make_oracle,
+    read_start,
+)
+from molae.workflows.campaign.strategies import build, check_strategy
+from molae.workflows.criteria import Criteria
+
+
+def default_cache() -> Path:
+    """The file of answers that all campaigns share.
+
+    Raises:
+        DataError: Its folder cannot be made.
+    """
+    return cache_folder("oracles") / "scores.sqlite"
+
+
+def optimize(
+    output: str | Path,
+    oracle: str | Oracle | None = None,
+    *,
+    command: str | None = None,
+    timeout: float | None = None,
+    retries: int | None = None,
+    requirements: Sequence[str] | None = None,
+    minimize: bool | None = None,
+    calls: int | None = None,
+    batch: int | None = None,
+    strategy: str | None = None,
+    model: str | Path | Run | None = None,
+    density: str | None = None,
+    surrogate: str | None = None,
+    acquisition: str | None = None,
+    plausible: float | None = None,
+    retrain: str | None = None,
+    start: str | Path | Sequence[str] | None = None,
+    start_column: str | None = None,
+    start_value: str | None = None,
+    start_limit: int | None = None,
+    start_free: bool | None = None,
+    library: str | Path | None = None,
+    library_column: str | None = None,
+    baselines: Sequence[str] = (),
+    initial: int | None = None,
+    seed: int | None = None,
+    cache: str | Path | None = None,
+    retry_failed: bool = False,
+    workers: int = 1,
+    scheduler: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    rejects: str | Path | None = None,
+    typed: str | None = None,
+    show: Show = lambda _progress: None,
+    say: Say = lambda _text: None,
+) -> Campaign:
+    """Look for texts with a high score, with few calls of an oracle.
+
+    A call is one new text; repeats and what is not valid are free. Everything is in the folder
+    after every batch, and a campaign that was stopped at any moment goes on with ``resume`` as if
+    it had not been: then nothing else need be given, and what is given must be as it was, but for
+    the number of calls, which may be larger.
+
+    None stands for the default, see ``molae.workflows.campaign.settings.DEFAULTS``.
+
+    Args:
+        output: The folder.
+        oracle: What scores, see ``molae.oracles.oracle``; or an oracle.
+        command: A program that scores, in place of it, see ``molae.oracles.Command``.
+        timeout: Seconds for one run of the program.
+        retries: How often a failed run of the program is repeated.
+        requirements: Such as ``"mw<500"``; what does not meet them has no score.
+        minimize: Look for a low score.
+        calls: The budget; 500.
+        batch: Candidates asked for at once; 10.
+        strategy: A key of ``molae.names.STRATEGIES``; ``latent``.
+        model: A run, its folder or the name of a shipped one; None for the last run made here, or
+            the shipped one. Not needed by every strategy.
+        density: What is plausible, a density of the run; by default its best.
+        surrogate: A key of ``molae.names.SURROGATES``; ``trust_region``.
+        acquisition: A key of ``molae.names.ACQUISITIONS``; ``logei``, and ``ucb`` for
+            ``gp_genetic``.
+        plausible: The share of codes drawn from the density that are less likely than what may
+            be asked; 0.01.
+        retrain: Weighted retraining, see ``molae.workflows.campaign.retrain.parse_retrain``.
+        start: Texts to start from: a file, ``training`` for the files that the model was trained
+            on, or a list. Where the file has scores these are known and cost nothing; others are
+            scored first, and each is a call.
+        start_column: Column of texts of the file.
+        start_value: Column of scores; by default one that is called ``score`` or the like.
+        start_limit: Of more texts, the best and others are taken, see
+            ``molae.workflows.campaign.measured.chosen``; 10,000.
+        start_free: Score the start outside the budget, as published protocols do.
+        library: Texts to screen, and from which strategies that improve on others take their
+            first ones: a file, or ``training``. By default the training data is screened, and the
+            others begin with draws from the model.
+        library_column: Its column of texts.
+        initial: Scored texts that these begin with; None for what is usual for them.
+        baselines: Strategies to compare with, each with as many calls, in folders of their own.
+        seed: Of everything that is left to chance.
+        cache: File of answers that are known already; None for none.
+        retry_failed: Ask again for those of which the cache knows a failure.
+        workers: Processes that score.
+        scheduler: Address of a dask scheduler in place of them.
+        device: Of the model and of the surrogate.
+        resume: Go on with the campaign in the folder.
+        rejects: Where to write what could not be read of the start file.
+        typed: The command line, for the report.
+        show: Told how far it is.
+        say: Told remarks for people.
+
+    Returns:
+        The campaign, ended.
+
+    Raises:
+        ValueError: An argument makes no sense, or does not go with another.
+        CampaignError: The folder holds something else, or a campaign with other settings.
+        KeyboardInterrupt: Ctrl-C, or a polite kill; everything is saved.
+    """
+    given = oracle if isinstance(oracle, Oracle) else None
+    run = model if isinstance(model, Run) else None
+    asked = {
+        **{"oracle": oracle.name if isinstance(oracle, Oracle) else oracle, "command": command},
+        **{"timeout": timeout, "retries": retries, "requirements": _listed(requirements)},
+        **{"minimize": minimize, "calls": calls, "batch": batch, "strategy": strategy},
+        **{"model": _named(model), "density": density, "surrogate": surrogate},
+        **{"acquisition": acquisition, "plausible": plausible, "retrain": retrain},
+        **{"start": _named(start), "start_column": start_column, "start_value": start_value},
+        **{"start_limit": start_limit, "start_free": start_free, "library": _named(library)},
+        **{"library_column": library_column, "initial": initial, "seed": seed, "typed": typed},
+    }
+    folder = Folder(Path(output))
+    settings = settle(folder, asked, resume, free=("calls",))
+    settings["baselines"] = list(dict.fromkeys([*settings.get("baselines", ()), *baselines]))
+    check_strategy(settings)
+    for name in settings["baselines"]:
+        check_strategy({**settings, "strategy": name, "retrain": None})
+    if given is not None:
+        settings["oracle_given"] = True
+    scorer = make_oracle(settings, given)
+    settings, run = with_model(settings, run, device, resume, say)
+    check_fits(scorer, settings["requirements"], run is None or run.molecules)
+    with ExitStack() as stack:
+        stack.enter_context(folder.alone())
+        kept = None if cache is None else stack.enter_context(Cache(cache))
+        crew = Crew(scorer, kept, workers, scheduler, retry_failed)
+        if not resume:
+            _begin(folder, settings, crew, run, start, rejects, show, say)
+        elif settings != folder.settings():
+            folder.begin(settings, folder.start())
+        campaign = open_campaign(folder, settings, crew, run, None)
+        with campaign.ledger:
+            campaign.run(show)
+        if settings["baselines"]:
+            names = settings["baselines"]
+            traces = run_baselines(names, folder, settings, crew, run, workers=None, show=show)
+            molecules = run is None or run.molecules
+            write_results(
+                folder.path, campaign.record, settings, molecules=molecules, others=traces
+            )
+        return campaign
+
+
+def _begin(
+    folder: Folder,
+    settings: dict[str, Any],
+    crew: Crew,
+    run: Run | None,
+    start: str | Path | Sequence[str] | None,
+    rejects: str | Path | None,
+    show: Show,
+    say: Say,
+) -> None:
+    """Write what a new campaign begins with."""
+    folder.check_free()  # again: now nobody else can begin here
+    texts = []
+    if start is not None:
+        texts = read_start(start, settings, run, rejects=rejects, say=say)
+        if settings["start_free"]:
+            texts = crew.score(texts, show)
+    folder.begin(settings, texts)
+
+
+def _named(thing: str | Path | Run | Sequence[str] | None) -> str | None:
+    """What a setting calls a file or a model; those from Python have no name."""
+    if thing is None or isinstance(thing, Run):
+        return None
+    if not isinstance(thing, str | Path):
+        return GIVEN
+    return os.fspath(Path(thing).resolve() if Path(thing).is_dir() else thing)
+
+
+def _listed(texts: Sequence[str] | None) -> list[str] | None:
+    return None if texts is None else list(texts)
+
+
+# The laboratory ----------------------------------------------------------------------------------
+
+
+def suggest(
+    output: str | Path,
+    n: int = 24,
+    *,
+    to: str | Path | None = None,
+    requirements: Sequence[str] | None = None,
+    minimize: bool | None = None,
+    strategy: str | None = None,
+    model: str | Path | Run | None = None,
+    density: str | None = None,
+    surrogate: str | None = None,
+    acquisition: str | None = None,
+    plausible: float | None = None,
+    start: str | Path | Sequence[str] | None = None,
+    start_column: str | None = None,
+    start_value: str | None = None,
+    start_limit: int | None = None,
+    initial: int | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    rejects: str | Path | None = None,
+    typed: str | None = None,
+    say: Say = lambda _text: None,
+) -> tuple[Path, list[str]]:
+    """Suggest molecules to measure, and write them into a table to be filled in.
+
+    The first call begins the campaign; later ones need the folder only. Arguments as for
+    ``optimize``, but:
+
+    Args:
+        n: How many.
+        to: The table, ``.csv``; by default ``suggestions-1.csv`` and so on in the folder.
+        requirements: What a suggestion must meet.
+        start: Molecules that are measured already, with their values, or that shall be measured
+            first.
+
+    Returns:
+        The table, and the molecules.
+
+    Raises:
+        ValueError, CampaignError: As for ``optimize``; or the campaign has an oracle.
+    """
+    asked = {
+        **{"requirements": _listed(requirements), "minimize": minimize, "strategy": strategy},
+        **{"model": _named(model), "density": density, "surrogate": surrogate},
+        **{"acquisition": acquisition, "plausible": plausible, "start": _named(start)},
+        **{"start_column": start_column, "start_value": start_value},
+        **{"start_limit": start_limit, "initial": initial, "seed": seed, "typed": typed},
+    }
+    folder = Folder(Path(output))
+    check_laboratory(folder)
+    going = folder.begun
+    settings = {**settle(folder, asked, going), "laboratory": True, "calls": None}
+    check_strategy(settings)
+    given = model if isinstance(model, Run) else None
+    settings, run = with_model(settings, given, device, going, say)
+    check_fits(None, settings["requirements"], run is None or run.molecules)
+    with folder.alone():
+        if not going:
+            folder.check_free()
+            texts = []
+            if start is not None:
+                texts = read_start(start, settings, run, rejects=rejects, say=say)
+            folder.begin(settings, texts)
+        laboratory = _laboratory(folder, settings, run)
+        found = laboratory.suggest(n)
+        place = folder.path / f"suggestions-{laboratory.round}.csv" if to is None else Path(to)
+        if found:
+            write_suggestions(place, found, laboratory.round)
+        laboratory.save()  # after the table: what could not be written was not suggested
+        _write_laboratory(laboratory, settings, run)
+    return place, found
+
+
+def tell(
+    output: str | Path,
+    results: str | Path,
+    *,
+    column: str | None = None,
+    value: str | None = None,
+    model: Run | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    rejects: str | Path | None = None,
+) -> tuple[Measured, Told]:
+    """Read measured values back into a laboratory's campaign.
+
+    Rows may come in any order, and be missing. Several values of a molecule are averaged. Rows
+    without a value are not measured yet. Molecules that were not suggested are welcome.
+
+    Args:
+        output: The folder.
+        results: A table with a column of SMILES and one of values.
+        column: The column of SMILES; guessed if None.
+        value: The column of values; by default one that is called ``score`` or the like.
+        model: The model, where the campaign was begun with one that lies in no folder.
+        device: Of the model.
+        workers: Processes that read molecules.
+        rejects: Where to write what could not be used, and why.
+
+    Returns:
+        What the table says, and what was new in it.
+
+    Raises:
+        DataError: The table cannot be read, has no such column, or no value that can be used.
+        CampaignError: There is no such campaign, or it has an oracle.
+    """
+    folder = Folder(Path(output))
+    settings = folder.settings()
+    check_laboratory(folder)
+    settings, run = with_model(settings, model, device, True)
+    molecules = run is None or run.molecules
+    with folder.alone():
+        measured = read_measured(
+            results, molecules=molecules, column=column, value=value, workers=workers,
+            rejects=rejects,
+        )  # fmt: skip
+        if not measured.values:
+            raise DataError(nothing_measured(results, measured))
+        laboratory = _laboratory(folder, settings, run)
+        told = laboratory.tell(measured.values)
+        _write_laboratory(laboratory, settings, run)
+    return measured, told
+
+
+def _laboratory(folder: Folder, settings: dict[str, Any], run: Run | None) -> Laboratory:
+    """The laboratory of a folder that was begun, at the point that it had reached."""
+    start = signed(folder.start(), settings["minimize"])
+    laboratory = Laboratory(
+        build(settings, run, start, None),
+        folder,
+        minimize=settings["minimize"],
+        criteria=Criteria.typed(requirements=settings["requirements"]),
+    )
+    laboratory.restore()
+    return laboratory
+
+
+def _write_laboratory(laboratory: Laboratory, settings: dict[str, Any], run: Run | None) -> None:
+    molecules = run is None or run.molecules
+    write_results(laboratory.folder.path, laboratory.record, settings, molecules=molecules)

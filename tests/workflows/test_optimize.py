@@ -1,0 +1,253 @@
+"""Campaigns as a whole: what is asked for, what is refused, what goes on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import pytest
+
+from molae.oracles import oracle
+from molae.runs import Run
+from molae.runs.folder import RunError
+from molae.workflows.campaign.folder import CampaignError
+from molae.workflows.optimize import optimize
+from molae.workflows.train import train
+
+FAST = {"strategy": "sampling", "model": "tiny", "batch": 4, "calls": 8}
+
+
+def rows(folder, name="evaluations.csv"):
+    return list(csv.DictReader((folder / name).open(newline="")))
+
+
+@pytest.fixture(scope="module")
+def expressions(tmp_path_factory, small):
+    """A model of arithmetic expressions, trained for a moment."""
+    folder = tmp_path_factory.mktemp("expressions")
+    parts = ["x", "1", "2", "3", "sin(x)", "x*x", "exp(x)", "sin(3)"]
+    lines = [f"{a}{op}{b}" for a in parts for b in parts for op in "+*/"]
+    (folder / "data.txt").write_text("\n".join(lines) + "\n")
+    return train(folder / "data.txt", folder / "run", steps=200, grammar="equation", **small)
+
+
+def test_everything_is_written(tmp_path):
+    out = tmp_path / "out"
+    said = []
+    done = optimize(
+        out, "qed - 0.1*sa", requirements=["mw<450"], minimize=False, model="tiny", calls=14,
+        batch=7, seed=2, say=said.append, typed="molae optimize <b>",
+    )  # fmt: skip
+    table = rows(out)
+    assert list(table[0]) == ["call", "smiles", "score", "qed", "sa", "mw", "error"]
+    assert [int(row["call"]) for row in table] == list(range(1, 15))
+    for row in table:
+        if row["score"]:
+            value = float(row["qed"]) - 0.1 * float(row["sa"])
+            assert float(row["score"]) == pytest.approx(value)
+            assert float(row["mw"]) < 450
+        else:
+            assert row["error"] == "requirement mw<450 is not met"
+    best = max((float(row["score"]), row["smiles"]) for row in table if row["score"])
+    assert (out / "best.smi").read_text().split()[:2] == [best[1], str(best[0])]
+    assert (out / "best.png").read_bytes()[:4] == b"\x89PNG"
+    page = (out / "report.html").read_text()
+    assert "molae optimize &lt;b&gt;" in page
+    assert "Where the time went" in page
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)  # nothing from elsewhere
+    assert done.ended == "all calls are made"
+    known = json.loads((out / "campaign.json").read_text())
+    assert known["model"] == "tiny"
+    assert known["requirements"] == ["mw<450"]
+
+
+def test_same_seed_same_campaign(tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        optimize(tmp_path / name, "qed", seed=seed, **FAST)
+    a, b, c = ((tmp_path / name / "evaluations.csv").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_going_on(tmp_path):
+    out = tmp_path / "out"
+    optimize(out, "qed", **FAST)
+    with pytest.raises(CampaignError, match="go on with it by --resume"):
+        optimize(out, "qed", **FAST)
+    for other, told in (
+        ({"oracle": "logp"}, "oracle was 'qed', and is now 'logp'"),
+        ({"seed": 1}, "seed was 0, and is now 1"),
+        ({"model": "zinc"}, "model was 'tiny'"),
+    ):
+        with pytest.raises(CampaignError, match=told):
+            optimize(out, resume=True, **other)
+    first = rows(out)
+    assert len(optimize(out, "qed", **FAST, resume=True).evaluations) == 8
+    more = optimize(out, resume=True, calls=12)
+    assert len(more.evaluations) == 12
+    assert rows(out)[:8] == first
+    assert json.loads((out / "campaign.json").read_text())["calls"] == 12
+    optimize(tmp_path / "whole", "qed", **{**FAST, "calls": 12})
+    assert rows(tmp_path / "whole") == rows(out)
+    with pytest.raises(ValueError, match="12 calls were made already"):
+        optimize(out, resume=True, calls=5)
+    with pytest.raises(CampaignError, match="holds no campaign"):
+        optimize(tmp_path / "none", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"oracle": "qued"}, "qed"),
+        ({"oracle": None}, "expected an oracle or a command"),
+        ({"oracle": "qed", "strategy": "latnt"}, "did you mean 'latent'"),
+        ({"oracle": "qed", "retrain": "every=0"}, "every is 0"),
+        ({"oracle": "qed", "retrain": "every=5", "strategy": "genetic"}, "goes with the strategy"),
+        ({"oracle": "qed", "baselines": ["nothing"]}, "unknown strategy"),
+        ({"oracle": "qed", "batch": 0}, "batch is 0"),
+        ({"oracle": "equation"}, "scores expressions, and this model writes molecules"),
+        ({"oracle": "qed", "density": "flow"}, "flow"),
+        ({"oracle": "qed", "start": "nowhere.smi"}, "no such file"),
+        ({"oracle": "qed", "start": []}, "nothing in"),
+        ({"oracle": "qed", "model": "nowhere"}, "there is no run"),
+    ],
+)
+def test_what_makes_no_sense(tmp_path, options, told):
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match=told):
+        optimize(out, **{"model": "tiny", **options})
+    assert not out.exists()
+
+
+def test_a_start(tmp_path):
+    texts = ["OCC", "c1ccccc1", "CCCCC", "CCN"]
+    listed = tmp_path / "list.smi"
+    listed.write_text("\n".join([*texts, "C1CC("]) + "\n")
+    counted, free, known = (tmp_path / name for name in ("counted", "free", "known"))
+    said = []
+    optimize(counted, "heavy_atoms", start=listed, say=said.append, **FAST)
+    assert [row["smiles"] for row in rows(counted)][:4] == ["CCO", *texts[1:]]
+    assert "1 rows were left out: 1 syntax" in said[0]
+    done = optimize(free, "heavy_atoms", start=listed, start_free=True, **FAST)
+    assert not {"CCO", *texts} & {row["smiles"] for row in rows(free)}
+    assert done.record.given == [3.0, 6.0, 5.0, 3.0]
+    assert [row["score"] for row in rows(free, "start.csv")] == ["3.0", "6.0", "5.0", "3.0"]
+    table = tmp_path / "scored.csv"
+    table.write_text("name,smi,score\na,OCC,1\nb,CCO,3\nc,CCCC,7\n")
+    done = optimize(known, "heavy_atoms", start=table, **FAST)
+    assert done.record.given == [2.0, 7.0]  # what is said, replicates averaged
+    optimize(tmp_path / "few", "qed", start=listed, start_limit=2, **{**FAST, "calls": 2})
+    assert {row["smiles"] for row in rows(tmp_path / "few")} < {"CCO", *texts}
+
+
+def test_the_best_of_the_start_is_not_a_find(tmp_path):
+    (tmp_path / "scored.csv").write_text("smiles,score\nCCO,1e9\n")
+    done = optimize(tmp_path / "out", "qed", start=tmp_path / "scored.csv", **FAST)
+    assert done.record.best[0].answer.score < 1
+    assert "best of 1 to start from" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_baselines(tmp_path):
+    out = tmp_path / "out"
+    optimize(out, "qed", baselines=["screening"], library="training", **FAST)
+    page = (out / "report.html").read_text()
+    assert "screening" in page
+    beside = rows(out / "baselines" / "screening")
+    assert len(beside) == 8
+    optimize(out, resume=True, baselines=["local"], calls=10)
+    assert [len(rows(out / "baselines" / name)) for name in ("screening", "local")] == [10, 10]
+    assert rows(out / "baselines" / "screening")[:8] == beside
+
+
+def test_retraining_goes_on_where_it_was(tmp_path, smiles):
+    listed = tmp_path / "start.csv"
+    listed.write_text("smiles,score\n" + "".join(f"{t},{t.count('N')}\n" for t in smiles[:30]))
+    options = {"model": "tiny", "batch": 3, "start": listed, "retrain": "every=6,epochs=0.3"}
+    for calls in (6, 12):
+        cut = optimize(tmp_path / "cut", "mw", calls=calls, resume=calls > 6, **options)
+    whole = optimize(tmp_path / "whole", "mw", calls=12, **options)
+    assert cut.strategy.retrainer.retrained == whole.strategy.retrainer.retrained == 2
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+    assert whole.seconds["retrain"] > 0
+    plain = {**options, "retrain": None}
+    optimize(tmp_path / "plain", "mw", calls=3, **plain)
+    assert rows(tmp_path / "plain") != rows(tmp_path / "whole")[:3]
+
+
+def test_molecules_without_a_model(tmp_path):
+    (tmp_path / "library.smi").write_text("\n".join("C" * n for n in range(1, 30)) + "\n")
+    out = tmp_path / "out"
+    library = tmp_path / "library.smi"
+    optimize(out, "heavy_atoms", strategy="genetic", library=library, calls=12, batch=6)
+    assert json.loads((out / "campaign.json").read_text())["model"] is None
+    assert len(rows(out)) == 12
+
+
+def test_an_oracle_from_python(tmp_path, tiny_run):
+    scorer = oracle("rings")
+    done = optimize(tmp_path / "out", scorer, **{**FAST, "model": tiny_run})
+    assert done.ledger.oracle is scorer
+    with pytest.raises(CampaignError, match="begun in Python with the oracle 'rings'"):
+        optimize(tmp_path / "out", resume=True)
+    again = optimize(tmp_path / "out", scorer, resume=True, calls=9)
+    assert len(again.evaluations) == 9
+    with pytest.raises(CampaignError, match="'qed'"):
+        optimize(tmp_path / "out", oracle("qed"), resume=True)
+
+
+@pytest.fixture
+def tiny_run():
+    return Run.load("tiny", "cpu")
+
+
+def test_a_model_that_changed(tmp_path, tiny_run):
+    saved = tiny_run.save(tmp_path / "run")
+    optimize(tmp_path / "out", "qed", **{**FAST, "model": saved})
+    weights = tiny_run.model.state_dict()
+    next(iter(weights.values())).add_(1.0)
+    tiny_run.save(saved)
+    with pytest.raises(CampaignError, match="has changed since this campaign was begun"):
+        optimize(tmp_path / "out", resume=True, calls=9)
+    saved.rename(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="the model of this campaign cannot be loaded"):
+        optimize(tmp_path / "out", resume=True, calls=9)
+
+
+def test_cache(tmp_path):
+    (tmp_path / "count.py").write_text(
+        "import pathlib\n"
+        f"log = pathlib.Path({str(tmp_path / 'log')!r})\n"
+        "def score(texts):\n"
+        "    with log.open('a') as f: f.writelines(t + '\\n' for t in texts)\n"
+        "    return [float(len(t)) for t in texts]\n"
+    )
+    scorer, cache = f"{tmp_path / 'count.py'}:score", tmp_path / "cache.sqlite"
+    optimize(tmp_path / "a", scorer, cache=cache, **FAST)
+    asked = (tmp_path / "log").read_text()
+    assert len(asked.split()) == 8
+    done = optimize(tmp_path / "b", scorer, cache=cache, **FAST)
+    assert (tmp_path / "log").read_text() == asked
+    assert (done.ledger.counts.calls, done.ledger.counts.cached) == (8, 8)
+
+
+def test_expressions(tmp_path, expressions):
+    out = tmp_path / "out"
+    done = optimize(out, "equation", model=expressions, calls=12, batch=6)
+    table = rows(out)
+    assert list(table[0]) == ["call", "smiles", "score", "log1p_mse", "error"]
+    assert len(table) == 12
+    scored = [row for row in table if row["score"]]
+    assert scored
+    assert all(float(row["score"]) == -float(row["log1p_mse"]) for row in scored)
+    assert done.record.best[0].text == (out / "best.smi").read_text().split()[0]
+    assert not (out / "best.png").exists()
+    assert (out / "trace.png").exists()
+    for options, told in (
+        ({"oracle": "qed"}, "writes none"),
+        ({"oracle": "equation", "requirements": ["mw<5"]}, "requirements are of molecules"),
+        ({"oracle": "equation", "strategy": "genetic"}, "is of molecules"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            optimize(tmp_path / "no", model=expressions, **options)
+    again = optimize(out, resume=True, calls=14)
+    assert len(again.evaluations) == 14
