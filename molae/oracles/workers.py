@@ -153,9 +153,9 @@ class Workers:
                         yield {piece[0]: failure(death)}
                     else:
                         suspects.extend(piece)
-        finally:
-            if flying:
-                place.abandon()
+        except BaseException:  # Ctrl-C may come between the start of a task and its being noted
+            place.abandon()
+            raise
 
     def _pieces(self, todo: deque[int], slots: int) -> Iterator[list[int]]:
         """Work for so many slots, cut so that the last texts are shared out evenly."""
