@@ -30,6 +30,9 @@ GAIN = 0.75
 IDLE = 300.0
 #: Seconds to wait for a scheduler.
 PATIENCE = 10.0
+#: Seconds between two looks for Ctrl-C. Where the system hands the signal to another thread, a
+#: wait without end in the main thread would not notice it.
+ALERT = 0.5
 
 #: What a task gives back: seconds, answers.
 Timed = tuple[float, list[Answer]]
@@ -144,7 +147,7 @@ class Workers:
                 if not flying:
                     alone = suspects.popleft()
                     flying[self._send(place, texts, [alone])] = [alone]
-                for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                for future in wait(flying, ALERT, FIRST_COMPLETED).done:
                     piece = flying.pop(future)
                     death = _death(future, place)
                     if death is None:

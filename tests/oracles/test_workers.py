@@ -104,6 +104,20 @@ def test_an_interruption_does_not_wait_for_the_workers(oracle):
     assert gone(process for _, process in oracle.lines("start"))
 
 
+def test_an_interruption_that_another_thread_receives_is_noticed(oracle):
+    timer = Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()  # with the signal open in that thread only, the system can hand it to no other
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            spread(oracle, ["slow", "slow too"], 2)
+        assert time.monotonic() - start < 30
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    assert gone(process for _, process in oracle.lines("start"))
+
+
 class Unmovable(Oracle):
     name = "unmovable"
     columns = ()
