@@ -42,11 +42,11 @@ def molecules(path: str, count: int, seed: int) -> list[str]:
 def reconstructed(run: Run, smiles: list[str]) -> dict[str, float]:
     """Share given back exactly; what cannot be encoded is a miss, and counted."""
     try:
-        codes, known, lost = run.encode(smiles), smiles, 0
+        codes, known, lost = run.encode(smiles, refine=0), smiles, 0
     except EncodeError as error:
         bad = {reject.index for reject in error.rejects}
         known = [text for row, text in enumerate(smiles) if row not in bad]
-        codes, lost = run.encode(known), len(bad)
+        codes, lost = run.encode(known, refine=0), len(bad)
     return {
         "reconstruction": exact_share(run.spelling(known), run.decode(codes), lost),
         "not_encoded": lost / len(smiles),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .model import load_model
-from .options import Column, Device, Model, Quiet, Rejects, Workers, examples
+from .options import Column, Device, Model, Quiet, Refine, Rejects, Workers, examples
 from .output import counts, say, where
 
 EXAMPLES = examples(
@@ -34,6 +34,7 @@ def encode(
     model: Model = None,
     column: Column = None,
     rejects: Rejects = None,
+    refine: Refine = 20,
     device: Device = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
@@ -42,7 +43,9 @@ def encode(
     from molae.workflows.encode import encode_file
 
     run = load_model(model, device, quiet=quiet)
-    done = encode_file(run, source, output, column=column, rejects=rejects, workers=workers)
+    done = encode_file(
+        run, source, output, column=column, rejects=rejects, refine=refine, workers=workers
+    )
     if not quiet:
         say(f"{done.written:,} codes of {run.size} numbers to {where(output)}.")
     if done.rejected:

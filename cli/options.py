@@ -151,6 +151,15 @@ Rejects = Annotated[
         "--rejects", metavar="FILE", help="Write what could not be used, and why (.csv)."
     ),
 ]
+Refine = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="STEPS",
+        help="Correct a code in so many steps at most where the decoder does not give the "
+        "molecule back; 0 takes the encoder's word.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
 Temperature = Annotated[
     float | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .model import load_model
-from .options import Column, Device, Model, Rejects, Workers, examples
+from .options import Column, Device, Model, Refine, Rejects, Workers, examples
 from .output import counts, table
 
 EXAMPLES = examples(
@@ -40,18 +40,22 @@ def reconstruct(
         int | None, typer.Option(min=1, show_default="all", help="Only the first so many.")
     ] = None,
     rejects: Rejects = None,
+    refine: Refine = 20,
     device: Device = "auto",
     workers: Workers = None,
 ) -> None:
     """Encode molecules and decode them again: the exact-match rate, and the misses.
 
-    The rate is of the molecules that could be encoded; how many could not is said beside it.
+    Rates are of the molecules that could be encoded; how many could not is said beside them. By
+    the encoder alone is without the correction of --refine.
     """
     from molae.workflows.output import open_output
     from molae.workflows.reconstruct import reconstruct as work
 
     run = load_model(model, device)
-    done = work(run, source, column=column, limit=limit, rejects=rejects, workers=workers)
+    done = work(
+        run, source, column=column, limit=limit, rejects=rejects, refine=refine, workers=workers
+    )
     head = {"smiles": str, "decoded": str, "similarity": float, "line": int}
     if output is not None:
         with open_output(output, head) as out:
@@ -61,8 +65,8 @@ def reconstruct(
     why = f" ({counts(done.reasons.items())})" if done.reasons else ""
     rows = [
         ("molecules", done.tried),
-        ("exact", done.exact),
-        ("rate", f"{done.rate:.2%}"),
+        ("exact", f"{done.exact:,} ({done.rate:.2%})"),
+        ("by the encoder alone", f"{done.direct:,} ({done.direct / done.tried:.2%})"),
         ("not encoded", f"{done.rejected:,}{why}"),
     ]
     table(rows, err=quiet)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from molae.runs.run import Run
+from molae.runs.run import REFINE, Run
 from molae.workflows.train import train
 
 
@@ -77,7 +77,8 @@ class MoleculeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Sequence[str]) -> NDArray[np.float32]:
         """Codes (n, D) of n SMILES; NaN, and one warning, for those that cannot be encoded.
 
-        ``run_.encode`` refuses instead.
+        ``run_.encode`` refuses instead. Like there, codes are corrected where the molecule does
+        not come back.
         """
         check_is_fitted(self)
         texts = [text if isinstance(text, str) else "" for text in X]
@@ -93,7 +94,7 @@ class MoleculeEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 stacklevel=2,
             )
         if len(encoding.kept):
-            codes[encoding.kept] = self.run_.codes(encoding.padded()).numpy()
+            codes[encoding.kept] = self.run_.codes(encoding.padded(), REFINE).numpy()
         return codes
 
     def inverse_transform(self, Z: NDArray[Any]) -> list[str | None]:

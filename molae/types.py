@@ -169,6 +169,9 @@ class Likelihood(Protocol):
     def outputs(self, x: Tensor) -> Tensor:
         """What the decoder puts out where it is fed ``x``: masked probabilities or pixels."""
 
+    def recovers(self, x: Tensor) -> Tensor:
+        """Whether ``mode`` gives x back, (*S, B) bool; true where it can be near only (pixels)."""
+
     def mode(self) -> Tensor:
         """The most likely x, greedily for sequences; shape of x."""
 

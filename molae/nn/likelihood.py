@@ -57,6 +57,14 @@ class SequenceLikelihood:
         legal = self._mask(x) & (x != PAD).unsqueeze(-1)
         return torch.softmax(self._logits(x), -1) * legal
 
+    @torch.no_grad()
+    def recovers(self, x: Tensor) -> Tensor:
+        """Whether the greedy sequence is x itself, (*S, B) bool.
+
+        It is where, with x fed, the largest logit is that of x at every position.
+        """
+        return ((self._logits(x).argmax(-1) == x) | (x == PAD)).all(-1)
+
     def mode(self) -> Tensor:
         """The greedy sequence of each code, (*S, B, T) with T the constraint's ``max_steps``."""
         return self._generate(None, None, 1.0)

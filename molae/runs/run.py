@@ -22,12 +22,15 @@ from molae.objectives import Objective
 from molae.runs import folder as files
 from molae.runs.folder import RunError
 from molae.runs.places import located
+from molae.runs.refine import refined
 from molae.training.devices import devices
 
 #: What building from settings that were changed by hand may end in.
 _UNBUILDABLE = (
     GrammarError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError
 )  # fmt: skip
+#: Steps that a code is corrected in where it does not give back what was encoded.
+REFINE = 20
 #: Codes decoded at once, and texts encoded at once; results do not depend on them.
 _DECODED, _ENCODED = 8192, 512
 #: Steps from here on key the noise that is put on codes; choices of rules and draws of codes use
@@ -211,11 +214,13 @@ class Run:
 
     # Verbs -------------------------------------------------------------------------------------
 
-    def encode(self, items: Sequence[str]) -> Tensor:
+    def encode(self, items: Sequence[str], refine: int = REFINE) -> Tensor:
         """The code of each text.
 
         Args:
             items: n SMILES, or whatever the grammar describes.
+            refine: Steps that a code is corrected in at most, where the decoder does not give the
+                text back, see ``molae.runs.refine``; 0 takes the encoder's word.
 
         Returns:
             (n, D) float32 on the CPU.
@@ -225,18 +230,22 @@ class Run:
         """
         if not len(items):
             return torch.zeros(0, self.size)
-        return self.codes(self.codec.encode(items))
+        return self.codes(self.codec.encode(items), refine)
 
     @torch.no_grad()
-    def codes(self, x: Tensor) -> Tensor:
-        """The code of each sequence: x (n, T) -> (n, D) float32 on the CPU."""
+    def codes(self, x: Tensor, refine: int = 0) -> Tensor:
+        """The code of each sequence: x (n, T) -> (n, D) float32 on the CPU.
+
+        With ``refine``, corrected in so many steps at most where x does not come back.
+        """
         self.model.eval()
         lengths = (x >= 0).sum(1)
         z = torch.zeros(len(x), self.size)
         # Sequences of like length together, cut to the longest: padding costs time.
         for rows in torch.split(lengths.argsort(), _ENCODED):
-            part = x[rows, : max(1, int(lengths[rows].max()))]
-            z[rows] = self.model.encode(part.to(self.device)).float().cpu()
+            part = x[rows, : max(1, int(lengths[rows].max()))].to(self.device)
+            code = self.model.encode(part).float()
+            z[rows] = (refined(self.model, part, code, refine) if refine else code).cpu()
         return z
 
     def decode(

@@ -17,7 +17,7 @@ from molae.datasets.arrays import ArrayWriter
 from molae.datasets.files import DataError, replacing
 from molae.datasets.readers import BadLine
 from molae.datasets.writers import open_writer
-from molae.runs.run import Run
+from molae.runs.run import REFINE, Run
 from molae.workflows.output import open_output
 from molae.workflows.reading import Input, worker_count
 
@@ -56,6 +56,7 @@ def encode_file(
     *,
     column: str | None = None,
     rejects: str | Path | None = None,
+    refine: int = REFINE,
     workers: int | None = None,
 ) -> Encoded:
     """The codes of the molecules in a file.
@@ -68,6 +69,7 @@ def encode_file(
             given, and z1 to zD; ``-`` for such a table with tabs on standard output.
         column: SMILES column of a table.
         rejects: Where to write what could not be encoded.
+        refine: Steps that a code is corrected in at most, see ``Run.encode``.
         workers: Processes that read molecules.
 
     Raises:
@@ -76,7 +78,7 @@ def encode_file(
     done = Encoded()
     count = worker_count(workers)
     with Input(source, column, rejects, whole_lines=not run.molecules) as given:
-        pieces = _encoded(run, given, count, done)
+        pieces = _encoded(run, given, refine, count, done)
         if os.fspath(target).endswith(".npy"):
             _write_array(target, pieces, run.size)
         else:
@@ -89,7 +91,7 @@ def encode_file(
 Piece = tuple[list[int], list[str], Floats]
 
 
-def _encoded(run: Run, given: Input, workers: int, done: Encoded) -> Iterator[Piece]:
+def _encoded(run: Run, given: Input, refine: int, workers: int, done: Encoded) -> Iterator[Piece]:
     """Lines, texts and codes, some at a time."""
     for records in given.chunks():
         encoding = run.codec.parse([record.smiles for record in records], workers=workers)
@@ -98,7 +100,7 @@ def _encoded(run: Run, given: Input, workers: int, done: Encoded) -> Iterator[Pi
         kept = [records[row] for row in encoding.kept]
         if kept:
             done.written += len(kept)
-            z = run.codes(encoding.padded()).numpy()
+            z = run.codes(encoding.padded(), refine).numpy()
             yield [record.line for record in kept], [record.smiles for record in kept], z
     if not done.written:
         raise given.nothing_used()

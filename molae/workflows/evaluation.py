@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from molae.metrics.latent import ACTIVE
 from molae.metrics.reconstruction import interval
 from molae.names import METRICS
+from molae.runs.run import REFINE
 from molae.workflows.measures import DECODINGS, ENCODINGS, MASKS, POINTS, PRIOR_DECODINGS
 
 #: What the row of molecules that the model learnt from is called.
@@ -25,6 +26,10 @@ OF_RUN: dict[str, str] = {
         "Exact reconstruction: share of held-out molecules whose code (the posterior mean), "
         "decoded greedily, gives the same canonical isomeric SMILES. What cannot be encoded "
         "counts as a miss."
+    ),
+    "refined_reconstruction": (
+        f"The same with codes that were corrected, in {REFINE} steps at most, where the molecule "
+        "did not come back from the encoder's own code: what molae encode gives."
     ),
     "not_encoded": "Share of the held-out molecules that grammar or length limit cannot express.",
     "stochastic_reconstruction": (
@@ -112,7 +117,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 #: Numbers that are shares of independent trials, for which an interval can be given.
-_SHARES = ("reconstruction", "not_encoded", "validity", "fix_points", *MASKS)
+_SHARES = (
+    *("reconstruction", "refined_reconstruction", "not_encoded"),
+    *("validity", "fix_points", *MASKS),
+)
 
 Numbers = dict[str, float | None]
 

@@ -58,7 +58,7 @@ def interpolate(run: Run, a: str, b: str, *, steps: int = 9, path: str = "linear
     Returns:
         Rows of ``smiles``, ``t`` (0 to 1) and, for molecules, ``to_first`` and ``to_last``: the
         Tanimoto similarities to the two molecules. The ends are what their codes decode to, which
-        need not be the molecules themselves.
+        are the molecules themselves where ``Run.encode`` finds such codes.
 
     Raises:
         EncodeError: A molecule cannot be encoded.

@@ -80,11 +80,14 @@ def decoded(
     return texts
 
 
-def greedy_share(run: Run, data: Sequences, show: Show = unseen) -> float | None:
-    """Exact reconstruction: the posterior mean, decoded greedily; what is rejected is missed."""
+def greedy_share(run: Run, data: Sequences, show: Show = unseen, refine: int = 0) -> float | None:
+    """Exact reconstruction: the posterior mean, decoded greedily; what is rejected is missed.
+
+    With ``refine``, codes are corrected in so many steps at most, see ``Run.encode``.
+    """
     if not len(data.x):
         return exact_share([], [], len(data.rejects))
-    found = decoded(run, run.codes(data.x), show)
+    found = decoded(run, run.codes(data.x, refine), show)
     return exact_share(data.texts, found, len(data.rejects))
 
 

@@ -10,7 +10,7 @@ import torch
 
 from molae.chem.fingerprints import morgan, tanimoto
 from molae.datasets.readers import BadLine, Record
-from molae.runs.run import Run
+from molae.runs.run import REFINE, Run
 from molae.workflows.reading import Input, worker_count
 
 
@@ -37,13 +37,16 @@ class Reconstruction:
 
     Attributes:
         tried: Molecules that were encoded, at least one.
-        exact: Those that came back as the same canonical isomeric SMILES.
+        direct: Those that came back from the encoder's own code as the same canonical isomeric
+            SMILES.
+        exact: Those that came back from the corrected code.
         rejected: Lines that could not be encoded.
         reasons: How many of these by reason.
         misses: The others.
     """
 
     tried: int = 0
+    direct: int = 0
     exact: int = 0
     rejected: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
@@ -62,6 +65,7 @@ def reconstruct(
     column: str | None = None,
     limit: int | None = None,
     rejects: str | Path | None = None,
+    refine: int = REFINE,
     workers: int | None = None,
 ) -> Reconstruction:
     """Encode and greedily decode the molecules of a file.
@@ -72,6 +76,7 @@ def reconstruct(
         column: SMILES column of a table.
         limit: Look at so many lines at most.
         rejects: Where to write what could not be encoded.
+        refine: Steps that a code is corrected in at most, see ``Run.encode``.
         workers: Processes that read molecules.
 
     Raises:
@@ -83,7 +88,7 @@ def reconstruct(
         left = limit
         for records in given.chunks():
             part = records if left is None else list(islice(records, left))
-            _one_chunk(run, part, given, result, count)
+            _one_chunk(run, part, given, result, refine, count)
             if left is not None:
                 left -= len(part)
                 if left <= 0:
@@ -96,7 +101,12 @@ def reconstruct(
 
 
 def _one_chunk(
-    run: Run, records: list[Record], given: Input, result: Reconstruction, workers: int
+    run: Run,
+    records: list[Record],
+    given: Input,
+    result: Reconstruction,
+    refine: int,
+    workers: int,
 ) -> None:
     encoding = run.codec.parse([record.smiles for record in records], workers=workers)
     for lost in encoding.rejects:
@@ -106,6 +116,12 @@ def _one_chunk(
         return
     wanted = run.spelling(run.codec.decode(x))
     found = run.decode(run.codes(x))
+    missed = [i for i, before in enumerate(wanted) if found[i] != before]
+    result.direct += len(wanted) - len(missed)
+    if missed and refine:
+        better = run.decode(run.codes(x[missed], refine))
+        for i, after in zip(missed, better, strict=True):
+            found[i] = after
     for row, before, after in zip(encoding.kept, wanted, found, strict=True):
         result.tried += 1
         if before == after:

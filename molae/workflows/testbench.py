@@ -14,7 +14,7 @@ from torch import Tensor
 from molae.chem.properties import score
 from molae.metrics import Profile, compare, latent, profile
 from molae.names import METRICS
-from molae.runs.run import Run
+from molae.runs.run import REFINE, Run
 from molae.workflows import measures
 from molae.workflows.evaluate import Yardstick
 from molae.workflows.evaluation import DATA, HELD_OUT, OF_RUN, REFERENCE, Evaluation, Numbers
@@ -31,6 +31,7 @@ _PART = {
     "drift": 10,
     "smoothness": 100,
 }
+_OF_TEXTS = ("reconstruction", "refined_reconstruction", "not_encoded")
 #: Properties with a histogram, and the one that colours the map of the codes.
 PROPERTIES, COLOUR = ("logp", "sa", "qed", "mw"), "logp"
 #: Molecules behind a histogram, points of each part of the map, molecules drawn, strips and the
@@ -96,7 +97,10 @@ class Bench:
         rejects = self.data.rejects
         numbers["reconstruction"] = measures.greedy_share(run, self.data, show)
         numbers["not_encoded"] = len(rejects) / len(texts)
-        sizes |= {"reconstruction": len(texts), "not_encoded": len(texts)}
+        numbers["refined_reconstruction"] = measures.greedy_share(
+            run, self.data, stage("refined reconstruction"), REFINE
+        )
+        sizes |= dict.fromkeys(_OF_TEXTS, len(texts))
         if rejects:
             self.done.note(
                 f"{len(rejects)} of {len(texts)} held-out molecules cannot be encoded and count "
