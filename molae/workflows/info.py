@@ -66,7 +66,7 @@ def info(run: Run) -> dict[str, str]:
         "limits": limits(run.codec),
         "densities": ", ".join(["prior", *run.densities]),
         "drawn codes": f"blurred by {run.noise:g}, which the decoder is told" if run.noise else "",
-        "trained": _trained(card.get("training", {})),
+        "trained": _trained(card.get("training", {}), card.get("recipe", {})),
         **_measured(card.get("metrics", {})),
         "versions": ", ".join(f"{k} {v}" for k, v in card.get("versions", {}).items()),
     }
@@ -166,12 +166,15 @@ def _vocabulary(run: Run) -> str:
     )
 
 
-def _trained(training: dict[str, Any]) -> str:
+def _trained(training: dict[str, Any], recipe: dict[str, Any]) -> str:
+    """How long it was trained; of a recipe in stages, what is known is the last of them."""
     if not training:
         return ""
+    stages = sum(" train " in f" {command} " for command in recipe.get("commands", []))
+    which = f"last of {stages} stages: " if stages > 1 else ""
     length = f"{training['epochs']:g} epochs ({training['steps']:,} steps)"
     pace = f"{training['seconds']:,.0f} s, {training['molecules_per_second']:,} molecules/s"
-    return f"{length} in {pace}, {training['precision']} on {training['device']}"
+    return f"{which}{length} in {pace}, {training['precision']} on {training['device']}"
 
 
 def _measured(metrics: dict[str, Any]) -> dict[str, str]:
@@ -192,11 +195,13 @@ def _measured(metrics: dict[str, Any]) -> dict[str, str]:
 
 
 def _reconstruction(metrics: dict[str, Any], found: dict[str, Any]) -> str:
-    share = found.get("numbers", {}).get("reconstruction")
+    numbers = found.get("numbers", {})
+    share, refined = numbers.get("reconstruction"), numbers.get("refined_reconstruction")
     if share is not None:
         count = found.get("measured_on", {}).get("reconstruction")
         on = f"{count:,} held-out molecules" if count else "held-out molecules"
-        return f"{100 * share:.1f} % exact, on {on}"
+        more = "" if refined is None else f"; {100 * refined:.1f} % from corrected codes"
+        return f"{100 * share:.1f} % exact, on {on}{more}"
     if "reconstruction" not in metrics:
         return ""
     return (
