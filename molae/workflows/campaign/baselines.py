@@ -13,7 +13,7 @@ from torch import Tensor
 
 from molae.chem.molecules import canonical
 from molae.oracles.base import Answer
-from molae.runs.run import Run
+from molae.runs.run import REFINE, Run
 from molae.training.checkpoint import branch, grow
 from molae.workflows.campaign.known import Known
 from molae.workflows.campaign.strategy import Candidate, State, Strategy
@@ -221,7 +221,7 @@ class LocalSearch(Strategy):
             encoding = self.run.codec.parse(texts)
             if not len(encoding.kept):
                 return torch.zeros(0, self.run.size)
-            return self.run.codes(encoding.padded())
+            return self.run.codes(encoding.padded(), REFINE)
 
 
 def check_counts(**counts: int) -> None:

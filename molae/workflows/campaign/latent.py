@@ -12,7 +12,7 @@ from torch import Tensor
 from molae.draws import normals
 from molae.oracles.base import Answer
 from molae.oracles.ledger import Evaluation
-from molae.runs.run import Run
+from molae.runs.run import REFINE, Run
 from molae.training.checkpoint import branch, grow
 from molae.workflows.campaign.known import Known
 from molae.workflows.campaign.strategy import Candidate, State, Strategy
@@ -34,7 +34,8 @@ class LatentStrategy(Strategy):
 
     What the optimiser is told of is the code that reproduces the text, encode(decode(z)), and not
     the z that it asked for: one text has one code, and what is learnt from it agrees with what is
-    decoded there (Maus et al. 2022, who close this gap by training).
+    decoded there (Maus et al. 2022, who close this gap by training). Where the encoder's code does
+    not give the text back, it is corrected, see ``Run.encode``.
 
     Many codes decode to the same text. Where one decodes to a text that is known, or to none, a
     step to the side is taken, and longer ones until there is a new text: a trust region would
@@ -188,7 +189,7 @@ class LatentStrategy(Strategy):
         encoding = self.run.codec.parse(texts, workers=self.workers)
         if not len(encoding.kept):
             return codes
-        z = self.run.codes(encoding.padded())
+        z = self.run.codes(encoding.padded(), REFINE)
         for at, code in zip(encoding.kept.tolist(), z, strict=True):
             codes[at] = code.clone()
         return codes
