@@ -83,22 +83,28 @@ class Acquisition:
         return mean + math.sqrt(self.beta * math.pi / 2.0) * (draws - mean).abs()
 
     def moved(self, model: GPyTorchModel, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """A batch x (q, D) moved uphill together, within the box from ``low`` to ``high``, (D,).
+        """A batch x (q, D) moved uphill together, each point within its own box.
 
         By BoTorch's acquisition functions of a whole batch and L-BFGS-B. ``thompson`` leaves a
         batch as it is: its draws are known at the points only.
+
+        Args:
+            model: The surrogate.
+            x: Points.
+            low: Lowest corners of their boxes, (q, D).
+            high: Highest corners.
         """
         if self.name == "thompson":
             return x
         with exactly():
             found, _ = gen_candidates_scipy(
-                torch.clamp(x, low, high),
-                self._function(model),
-                lower_bounds=low,
-                upper_bounds=high,
+                torch.clamp(x, low, high).view(1, 1, -1),
+                _Flat(self._function(model), x.shape[1]),
+                lower_bounds=low.reshape(-1),
+                upper_bounds=high.reshape(-1),
                 options={"maxiter": _STEPS},
             )
-        return found.detach()
+        return found.detach().view_as(x)
 
     @torch.no_grad()
     def worth(self, model: GPyTorchModel, x: Tensor) -> float:
@@ -113,6 +119,22 @@ class Acquisition:
         if self.name == "ucb":
             return qUpperConfidenceBound(model, self.beta, sampler=sampler)
         return qLogExpectedImprovement(model, self.best, sampler=sampler)
+
+
+class _Flat(AcquisitionFunction):
+    """An acquisition function of batches (q, D), of one point with q D coordinates.
+
+    BoTorch has one pair of bounds for each coordinate, the same for all points of a batch.
+    """
+
+    def __init__(self, batch: AcquisitionFunction, size: int) -> None:
+        super().__init__(batch.model)
+        self.batch, self.size = batch, size
+
+    def forward(self, X: Tensor) -> Tensor:
+        """(b, 1, q D) -> (b,)."""
+        value: Tensor = self.batch(X.view(len(X), -1, self.size))
+        return value
 
 
 @torch.no_grad()

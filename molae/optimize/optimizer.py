@@ -12,7 +12,7 @@ from molae.draws import mixed_seed
 from molae.names import ACQUISITIONS, SURROGATES, pick
 from molae.optimize.plausible import Plausible
 from molae.optimize.scales import Whitening
-from molae.optimize.search import LocalSearch, Points, Search, Space, SparseSearch, WideSearch
+from molae.optimize.search import LocalSearch, Points, Search, SparseSearch, WideSearch
 from molae.optimize.told import Told, keys
 
 _SEARCHES: dict[str, type[Search]] = {
@@ -184,22 +184,26 @@ class LatentOptimizer:
         best = highest_mean(space.model, leaders.to(self.device))
         acquisition = Acquisition(self.acquisition, self.beta, best, seed)
         anchor = self._anchor(center)
-        z = self._new(self._plausible_codes(space.x, anchor[None].expand(len(space.x), -1)))
+        z = self._plausible_codes(space.x, anchor[None].expand(len(space.x), -1))
+        rows = self._new(z)
+        if not len(rows):
+            return z[rows]
+        z = z[rows]
         x = self._whitening.coordinates(z).to(self.device)
         chosen = acquisition.choose(space.model, x, q)
-        moved = self._moved(acquisition, space, x[chosen], z[chosen])
+        edges = (edge[rows[chosen]].to(self.device) for edge in (space.low, space.high))
+        moved = self._moved(acquisition, space.model, x[chosen], z[chosen], *edges)
         left = torch.ones(len(z), dtype=torch.bool)
         left[chosen] = False
         return torch.cat([moved, z[chosen], z[left][:q]])
 
-    def _moved(self, acquisition: Any, space: Space, x: Tensor, z: Tensor) -> Tensor:
-        """A batch x (q, D), whose codes are z, moved uphill where that stays plausible."""
-        edges = (edge.to(self.device) for edge in (space.low, space.high))
-        found = acquisition.moved(space.model, x, *edges)
-        moved = self._plausible_codes(found.cpu(), z)
+    def _moved(
+        self, acquisition: Any, model: Any, x: Tensor, z: Tensor, low: Tensor, high: Tensor
+    ) -> Tensor:
+        """A batch x (q, D), whose codes are z, moved uphill as far as that stays plausible."""
+        moved = self._plausible_codes(acquisition.moved(model, x, low, high).cpu(), z)
         there = self._whitening.coordinates(moved).to(self.device)
-        better = acquisition.worth(space.model, there) > acquisition.worth(space.model, x)
-        return moved if better else z
+        return moved if acquisition.worth(model, there) > acquisition.worth(model, x) else z
 
     def _points(self) -> Points:
         told = self._told
@@ -223,20 +227,19 @@ class LatentOptimizer:
         return self.plausible_set.pulled(self._whitening.codes(x).float(), anchor)
 
     def _new(self, z: Tensor) -> Tensor:
-        """Codes that are not told yet, each once, in their order."""
+        """Rows of the codes z (n, D) that are not told yet, the first of equal ones, in order."""
         first = {key: row for row, key in reversed(list(enumerate(keys(z))))}
         rows = torch.tensor(sorted(first.values()), dtype=torch.int64)
-        return z[rows][~self._told.knows(z[rows])]
+        return rows[~self._told.knows(z[rows])]
 
     def _fill(self, z: Tensor, q: int) -> Tensor:
         """The first q new codes of z; where there are fewer, draws of the density after them."""
-        z = self._new(z)
-        drawn = self._drawn
+        z, drawn = z[self._new(z)], self._drawn
         for _ in range(_TRIES):
             if len(z) >= q:
                 break
-            z = self._new(torch.cat([z, self.plausible_set.draws(q - len(z), self.seed, drawn)]))
-            drawn += q
+            z = torch.cat([z, self.plausible_set.draws(q - len(z), self.seed, drawn)])
+            z, drawn = z[self._new(z)], drawn + q
         if len(z) < q:
             raise ValueError(
                 f"only {len(z)} of {q} codes asked for are new and plausible: ask for fewer, "

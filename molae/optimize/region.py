@@ -66,17 +66,13 @@ class TrustRegion:
         outside: Tensor = (far >= self._apart).all(1)
         return outside
 
-    def box(self, center: Tensor, lengthscales: Tensor) -> tuple[Tensor, Tensor]:
-        """The lowest and the highest corner, (D,) each.
+    def box(self, center: Tensor) -> tuple[Tensor, Tensor]:
+        """The lowest and the highest corner, (D,) each, of the cube around a centre x (D,).
 
-        Sides are proportional to the lengthscales of the kernel, and their geometric mean is the
-        length. The box is cut off where [0, 1] ends, unless the centre is out there itself.
-
-        Args:
-            center: x (D,).
-            lengthscales: Of the surrogate's kernel, (D,).
+        It is cut off where [0, 1] ends, unless the centre is out there itself. (TuRBO's sides are
+        proportional to lengthscales; here the kernel has one for all coordinates.)
         """
-        half = 0.5 * self.length * lengthscales / lengthscales.log().mean().exp()
+        half = 0.5 * self.length
         low, high = center.clamp(max=0.0), center.clamp(min=1.0)
         return torch.maximum(center - half, low), torch.minimum(center + half, high)
 

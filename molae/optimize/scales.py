@@ -21,8 +21,8 @@ class Whitening:
     W = P^(-1/2) V^(-1/2), where V holds the variances and P the correlations of the codes:
     ZCA-cor, which of all whitenings leaves every coordinate most like the dimension of the code
     that it stands for (Kessy, Lewin and Strimmer, *Optimal whitening and decorrelation*, The
-    American Statistician 72, 2018). So a dimension that does not matter is still one coordinate,
-    which a kernel can leave out.
+    American Statistician 72, 2018). So points that differ in some coordinates stand for codes
+    that differ most in as many dimensions.
 
     Args:
         mean: (D,) float64.

@@ -47,8 +47,8 @@ class Space:
     Attributes:
         model: The surrogate.
         x: Points to choose from, (n, D).
-        low: The lowest corner of a box to move in, (D,).
-        high: The highest.
+        low: Lowest corners of the boxes that each of them may be moved in, (n, D).
+        high: Highest corners.
     """
 
     model: GPyTorchModel
@@ -145,13 +145,11 @@ class LocalSearch(Search):
 
     def space(self, points: Points, center: int, draw: Draw, n: int, seed: int) -> Space:
         """Points in the box of the trust region."""
-        from molae.optimize.surrogates import lengthscales
-
         middle = points.x[center]
         model = self._exact(points, self._rows(points, middle), seed)
-        low, high = self.region.box(middle, lengthscales(model).cpu())
-        x = redrawn(middle.expand(n, -1), low.expand(n, -1), high.expand(n, -1), seed)
-        return Space(model, x, low, high)
+        low, high = self.region.box(middle)
+        low, high = low.expand(n, -1), high.expand(n, -1)
+        return Space(model, redrawn(middle.expand(n, -1), low, high, seed), low, high)
 
     def _rows(self, points: Points, middle: Tensor) -> Tensor:
         """What to learn from, in the order in which it was told."""
@@ -193,7 +191,7 @@ class WideSearch(Search):
         best = points.x[points.y.topk(min(_BEST, len(points.x))).indices]
         x = torch.cat([draw(n // 2), around(best, n - n // 2, seed)])
         low, high = points.x.amin(0).clamp(max=0.0), points.x.amax(0).clamp(min=1.0)
-        return Space(model, x, low, high)
+        return Space(model, x, low.expand(n, -1), high.expand(n, -1))
 
     def _model(self, points: Points, seed: int) -> GPyTorchModel:
         return self._exact(points, _best_and_others(points, _EXACT, seed), seed)

@@ -60,20 +60,20 @@ def test_points_near_to_a_centre_given_up_do_not_count():
     assert region.counts(x).tolist() == [False, False, True]
 
 
-def test_a_box_has_the_length_and_the_shape_of_the_kernel():
-    low, high = TrustRegion(2).box(middle(2), torch.tensor([1.0, 4.0], dtype=torch.float64))
-    assert torch.allclose(high - low, torch.tensor([0.4, 1.0], dtype=torch.float64))  # 1.6, cut
+def test_a_box_has_the_length_and_ends_with_the_cube():
     region = TrustRegion(2)
+    low, high = region.box(torch.tensor([0.5, 0.8], dtype=torch.float64))
+    assert low.tolist() == pytest.approx([0.1, 0.4])
+    assert high.tolist() == pytest.approx([0.9, 1.0])
     for _ in range(2):
         region.judge(False, 4, middle(2))
-    low, high = region.box(middle(2), torch.tensor([1.0, 4.0], dtype=torch.float64))
-    assert torch.allclose(high - low, torch.tensor([0.1, 0.4], dtype=torch.float64))
+    low, high = region.box(middle(2))
+    assert torch.allclose(high - low, torch.full((2,), 0.2, dtype=torch.float64))
     assert torch.allclose(0.5 * (low + high), middle(2))
 
 
 def test_a_centre_outside_of_the_cube_is_in_its_box():
-    center = torch.tensor([1.3, -0.2], dtype=torch.float64)
-    low, high = TrustRegion(2).box(center, torch.ones(2, dtype=torch.float64))
+    low, high = TrustRegion(2).box(torch.tensor([1.3, -0.2], dtype=torch.float64))
     assert high.tolist() == pytest.approx([1.3, 0.2])
     assert low.tolist() == pytest.approx([0.9, -0.2])
 
