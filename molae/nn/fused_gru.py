@@ -110,8 +110,13 @@ def _numbers(tensor: Tensor) -> NDArray[Any]:
 
 
 def _share(work: Callable[[int, int], None], rows: int) -> None:
-    """Do work on all rows, in as many threads as torch uses, each of which computes alone."""
+    """Do work on all rows, in as many threads as torch uses, each of which computes alone.
+
+    Without gradients of what is computed: whether there are any is a thread's own affair, and the
+    threads of a pool know nothing of ``once_differentiable`` and ``no_grad`` around them.
+    """
     count = torch.get_num_threads()
+    work = torch.no_grad()(work)
     parts = min(count, rows // _SHARE)
     if parts < 2:
         work(0, rows)

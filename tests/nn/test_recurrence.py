@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from molae.nn.fused_gru import _share
 from molae.nn.recurrence import GRUSteps, double_backward, fused, make_gru, run, unroll
 
 
@@ -127,3 +128,15 @@ def test_training_on_a_processor_is_fused(gru, monkeypatch):
         run(gru, *given(gru))
     run(gru.double(), *(part.double() for part in given(gru)))
     assert len(used) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_shares_are_computed_without_gradients(threads):
+    """Those of a pool once followed the recurrent matrix, and raced for what they add to."""
+    seen, count = [], torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        _share(lambda first, stop: seen.append((stop - first, torch.is_grad_enabled())), 128)
+    finally:
+        torch.set_num_threads(count)
+    assert seen == [(128 // threads, False)] * threads
