@@ -11,10 +11,11 @@ rejects. The matrices of the weights are rounded to ``--dtype``; vectors stay as
 few. Densities are fitted and evaluated in float64: they are stored as float32 where that changes
 neither how likely held-out codes are nor what is drawn, beyond rounding, and else as they are.
 
-Before anything is put in its place, molecules that the training held out (found by their hash in
-FILE; all of FILE if it is another one) are encoded and decoded by the run, and by what was
-written, loaded as a user loads it. If exact reconstruction falls by more than ``--margin``, it is
-refused.
+Before anything is put in its place, molecules or images that the training held out (found by their
+hash in FILE; all of FILE if it is another one) are encoded and decoded by the run, and by what was
+written, loaded as a user loads it. How well they come back is what the codec says: the share that
+is exactly the same, or the squared error of images. If that share falls, or that error rises by a
+share, of more than ``--margin``, it is refused.
 """
 
 from __future__ import annotations
@@ -24,23 +25,29 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.record import machine
+from molae.codecs import ImageCodec
+from molae.codecs.images import unit
 from molae.datasets.files import data_digest
+from molae.datasets.image_files import divided, source_digest
 from molae.densities import LatentDensity, density
 from molae.runs.folder import CARD, WEIGHTS, check_replaceable, digest
 from molae.runs.run import Run
 from molae.workflows.closing import some
 from molae.workflows.evaluate import texts_of
+from molae.workflows.held_images import held_images, images_of
 from molae.workflows.held_out import held_out
-from molae.workflows.measures import Sequences, greedy_share, sequences
+from molae.workflows.measures import decoded, sequences
 
 #: What weights can be stored as.
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -48,10 +55,15 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 #: no number of a draw by more than this share of the draws' spread (but for one draw in a
 #: thousand, where a mixture may choose another component).
 NATS, SHIFT, DRAWS = 0.01, 1e-4, 2000
+#: What is lost from one value to another, by what codecs call how well things come back.
+LOST: dict[str, Callable[[float, float], float]] = {
+    "reconstruction": lambda before, after: before - after,
+    "squared_error": lambda before, after: after / before - 1,
+}
 #: What is kept of an evaluation; definitions are in the code.
 KEPT = (
     *("date", "n", "seed", "device", "held_out", "numbers", "intervals_95", "densities"),
-    *("training_data", "reference", "measured_on"),
+    *("training_data", "reference", "measured_on", "others", "features"),
 )
 
 
@@ -92,12 +104,35 @@ def single(fitted: LatentDensity, name: str, z: Tensor) -> dict[str, Tensor] | N
     return tensors if nats <= NATS and shift <= SHIFT else None
 
 
-def test_set(run: Run, files: Sequence[Path], most: int) -> Sequences:
-    """At most so many texts that the run has not learnt from, encoded.
+@dataclass(frozen=True)
+class TestSet:
+    """What a run and what was written of it are compared on.
+
+    Attributes:
+        x: As the encoder reads it, (n, ...).
+        texts: As the codec knows them.
+        rejected: What could not be encoded; it counts as missed.
+    """
+
+    x: Tensor
+    texts: list[str | None]
+    rejected: int = 0
+
+    def agreement(self, run: Run) -> tuple[str, float]:
+        """How well all of it comes back, in the measure of the codec, and its name."""
+        found = decoded(run, run.codes(self.x)) + [None] * self.rejected
+        ((name, value),) = run.codec.agreement(self.texts + [""] * self.rejected, found).items()
+        return name, float(value)
+
+
+def test_set(run: Run, files: Sequence[str], most: int) -> TestSet:
+    """At most so many texts or images that the run has not learnt from, encoded.
 
     Raises:
         Refused: There are none.
     """
+    if isinstance(run.codec, ImageCodec):
+        return test_images(run, run.codec, files, most)
     learnt = {part.get("sha256") for part in run.card.get("data", [])}
     texts: list[str] = []
     for file in files:
@@ -107,7 +142,24 @@ def test_set(run: Run, files: Sequence[Path], most: int) -> Sequences:
     chosen = [texts[row] for row in some(len(texts), most, 0)]
     if not chosen:
         raise Refused("no text in --data that the run has not learnt from: name another file")
-    return sequences(run, chosen)
+    data = sequences(run, chosen)
+    return TestSet(data.x, data.texts, len(data.rejects))
+
+
+def test_images(run: Run, codec: ImageCodec, files: Sequence[str], most: int) -> TestSet:
+    """``test_set`` of images; a part of a source that was not learnt from is another source."""
+    learnt = {
+        (part.get("sha256"), divided(part.get("file", ""))[1]) for part in run.card.get("data", [])
+    }
+    parts = []
+    for file in files:
+        data, _ = images_of(codec, file)
+        known = (source_digest(file), divided(file)[1]) in learnt
+        whole = data.bytes(range(len(data)))
+        parts.append(held_images(run, None, data).pixels if known else whole)
+    pixels = np.concatenate(parts)
+    x = torch.from_numpy(unit(pixels[some(len(pixels), most, 0)]))
+    return TestSet(x, list(codec.decode(x)))
 
 
 def card_of(run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -204,23 +256,24 @@ def put_card(folder: Path, card: Mapping[str, Any]) -> None:
     (folder / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
-def compared(run: Run, folder: Path, data: Sequences, margin: float) -> dict[str, Any]:
-    """Exact reconstruction by a run, and by what was written of it.
+def compared(run: Run, folder: Path, data: TestSet, margin: float) -> dict[str, Any]:
+    """How well data comes back from a run, and from what was written of it.
 
     Raises:
         Refused: More than ``margin`` of it was lost.
     """
     shipped = Run.load(folder, "cpu")
-    before, after = (greedy_share(each, data) or 0.0 for each in (run, shipped))
-    count = len(data.x) + len(data.rejects)
-    print(f"  exact reconstruction of {count:,}: {before:.2%} before, {after:.2%} after")
-    if before - after > margin:
+    (name, before), (_, after) = (data.agreement(each) for each in (run, shipped))
+    count, lost = len(data.texts) + data.rejected, LOST[name](before, after)
+    called = name.replace("_", " ")
+    print(f"  {called} of {count:,}: {before:.6g} before, {after:.6g} after")
+    if lost > margin:
         raise Refused(
-            f"{before - after:.2%} of exact reconstruction would be lost, more than --margin "
-            f"{margin:.2%}: choose another --dtype"
+            f"{lost:.2%} of {called} would be lost, more than --margin {margin:.2%}: choose "
+            "another --dtype"
         )
-    shipped.card["stored"]["reconstruction"] = {
-        "molecules": count,
+    shipped.card["stored"][name] = {
+        run.codec.items: count,
         "as_trained": before,
         "as_stored": after,
     }
@@ -237,7 +290,7 @@ def ship(options: argparse.Namespace) -> None:
     run.densities = {name: run.densities[name] for name in names}
     run.config["densities"] = {name: run.config["densities"][name] for name in names}
     run.card = card_of(run, options)
-    data = test_set(run, options.data, options.molecules)
+    data = test_set(run, options.data, options.number)
     part = target.with_name(f".part-{target.name}")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -256,10 +309,10 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     made.add_argument("run", type=Path, help="a finished run")
     made.add_argument("output", type=Path, help="data/weights/NAME")
-    made.add_argument("--data", type=Path, nargs="+", required=True, help="to compare on")
+    made.add_argument("--data", nargs="+", required=True, help="to compare on")
     made.add_argument("--dtype", choices=DTYPES, default="fp16")
     made.add_argument("--margin", type=float, default=0.002, help="what may be lost, a share")
-    made.add_argument("--molecules", type=int, default=5000, help="to compare on, at most")
+    made.add_argument("--number", type=int, default=5000, help="to compare on, at most")
     made.add_argument("--densities", help="those to keep, with commas; all by default")
     made.add_argument("--metrics", type=Path, help="JSON of molae evaluate")
     made.add_argument("--command", action="append", help="of the recipe; may be repeated")

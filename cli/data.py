@@ -29,10 +29,7 @@ def list_() -> None:
     """List the data sets, with rows and licence."""
     from molae.datasets.cards import cards
 
-    rows = [
-        (card.name, card.rows, "ships with molae" if card.shipped else "fetched", card.description)
-        for card in cards()
-    ]
+    rows = [(card.name, card.rows, card.origin, card.description) for card in cards()]
     table(rows, ("name", "rows", "from", "description"))
 
 

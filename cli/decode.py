@@ -15,6 +15,7 @@ EXAMPLES = examples(
     "molae decode codes.npy -m my-model -o molecules.smi",
     "molae decode codes.csv --temperature 0.5 --seed 1 -o -",
     "molae encode my.smi | molae decode - -o same.smi",
+    "molae decode codes.npy -m my-images -o grid.png",
 )
 
 
@@ -41,12 +42,12 @@ def decode(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Turn codes back into molecules, in the same order."""
+    """Turn codes back into molecules or images, in the same order."""
     from molae.workflows.encode import decode_file
 
     run = load_model(model, device, quiet=quiet)
     done = decode_file(run, source, output, seed=seed, temperature=temperature)
     if not quiet:
-        say(f"{done.written:,} molecules to {where(output)}.")
+        say(f"{done.written:,} {run.codec.items} to {where(output)}.")
     if done.invalid:
-        say(f"{done.invalid:,} codes gave no molecule.")
+        say(f"{done.invalid:,} codes gave nothing.")

@@ -5,27 +5,35 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from molae.names import DENSITIES
+from molae.names import DENSITIES, FEATURES, pick
 
 from .model import load_model
 from .options import Column, Device, Model, Quiet, Seed, Workers, examples, known_list, named
-from .output import counts, number, say, silent, table
-
-if TYPE_CHECKING:
-    from molae.runs import Run
+from .output import number, say, silent, table
 
 EXAMPLES = examples(
     "molae evaluate new.smi --reference held-out.smi --train my.smi",
     "molae evaluate new.smi --reference held-out.smi -o report.json",
     "molae evaluate -m my-model --train my.smi -o report.html",
+    "molae evaluate drawn.npz --reference real.npz --features pca",
 )
 
-#: Molecules from each density of a model.
+#: Molecules or images from each density of a model.
 USUAL = 10_000
+
+
+def _known_features(text: str | None) -> str | None:
+    """Check what stands before the path of ``inception=FILE``."""
+    if text is not None:
+        try:
+            pick(FEATURES, text.partition("=")[0], "kind of features")
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return text
 
 
 def evaluate(
@@ -33,14 +41,16 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="GENERATED",
-            help="Generated molecules: .smi .csv .tsv .sdf .parquet, or -.",
+            help="Generated molecules: .smi .csv .tsv .sdf .parquet, or -; or images: a folder, "
+            ".npz.",
             show_default="what a model generates",
         ),
     ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Molecules to compare with, that the model has not learnt from."
+            metavar="FILE",
+            help="Molecules or images to compare with, that the model has not learnt from.",
         ),
     ] = None,
     train: Annotated[
@@ -48,7 +58,7 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             show_default="of a model, the file it was trained on if it is still there",
-            help="What the model has learnt from, for novelty.",
+            help="What the model has learnt from, for novelty, or nearest_train of images.",
         ),
     ] = None,
     model: Model = None,
@@ -59,7 +69,7 @@ def evaluate(
             "-n",
             min=2,
             show_default=f"{USUAL:,}",
-            help="Molecules from each density of the model.",
+            help="Molecules or images from each density of the model.",
         ),
     ] = None,
     density: Annotated[
@@ -69,6 +79,15 @@ def evaluate(
             callback=known_list(DENSITIES, "density"),
             show_default="all that the model has",
             help=f"Densities of the model to draw from, with commas: {named(DENSITIES)}.",
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            callback=_known_features,
+            show_default="classifier",
+            help=f"What images are compared in: {named(FEATURES)}.",
         ),
     ] = None,
     output: Annotated[
@@ -87,12 +106,16 @@ def evaluate(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure generated molecules beside a reference, or a model with all it can do.
+    """Measure generated molecules or images beside a reference, or a model with all it can do.
 
     Of a file of generated molecules: validity, uniqueness, novelty, diversity, similarity to the
     reference, filters, distances of properties, rings, and FCD where the extra fcd is installed;
     definitions as in MOSES. Of a model, where no file is named: these for each of its densities,
     and reconstruction, validity with and without masks, smoothness and use of the latent space.
+
+    Of images, files or a model's: Fréchet and kernel distances between features, precision and
+    recall in two definitions, density and coverage, and nearness to the training images; of a
+    model also the squared error of reconstructions, and all of these for the middle between codes.
     """
     if source is not None and model is not None:
         raise typer.BadParameter(
@@ -101,20 +124,20 @@ def evaluate(
         )
     if source is None:
         _of_model(
-            model, reference, train, column, n or USUAL, density or None, output, seed, device,
-            workers, quiet,
+            model, reference, train, column, n or USUAL, density or None, features, output, seed,
+            device, workers, quiet,
         )  # fmt: skip
         return
     if reference is None:
         raise typer.BadParameter(
-            "needed: a file of molecules to compare with", param_hint="'--reference'"
+            "needed: a file of molecules or images to compare with", param_hint="'--reference'"
         )
     for option, given in (("-n", n is not None), ("--density", bool(density))):
         if given:
             raise typer.BadParameter(
                 "belongs to a model (-m RUN), not to a file", param_hint=f"'{option}'"
             )
-    _of_file(source, reference, train, output, column, workers, quiet)
+    _of_file(source, reference, train, output, column, features, seed, workers, quiet)
 
 
 def _of_file(
@@ -123,28 +146,29 @@ def _of_file(
     train: Path | None,
     output: Path | None,
     column: str | None,
+    features: str | None,
+    seed: int,
     workers: int | None,
     quiet: bool,
 ) -> None:
     """Evaluate a file, show it, write it."""
-    from molae.workflows.evaluate import evaluate_file
+    from molae.workflows.evaluate_file import evaluate_any
     from molae.workflows.report import check_report, write_report
 
     if output is not None:
         check_report(output, of_model=False)
-    found = evaluate_file(
-        source, reference, train, column=column, workers=workers, progress=not quiet
-    )
+    found = evaluate_any(
+        source, reference, train, column=column, features=features, seed=seed, workers=workers,
+        progress=not quiet,
+    )  # fmt: skip
     if not quiet:
-        for label, one in (("generated", found.generated), ("reference", found.reference)):
-            why = f" ({counts(one.reasons.items())})" if one.reasons else ""
-            say(f"{label}: {one.valid:,} of {one.total:,} records are molecules{why}")
-        if not found.generated.valid:
-            say(f"Nothing in {source} is a molecule: is this the right file and column?")
+        for sentence in found.told():
+            say(sentence)
+    columns = [name for name in found.types() if name not in ("note", "meaning")]
     _show(
-        ("metric", "generated", "reference", ""),
+        ("generated" if name == "value" else name for name in (*columns, "")),
         (
-            (row["metric"], row["value"], row["reference"], _remark(row["meaning"], row["note"]))
+            (*(row[name] for name in columns), _remark(row["meaning"], row["note"]))
             for row in found.rows()
         ),
     )
@@ -160,6 +184,7 @@ def _of_model(
     column: str | None,
     n: int,
     densities: list[str] | None,
+    features: str | None,
     output: Path | None,
     seed: int,
     device: str,
@@ -167,17 +192,17 @@ def _of_model(
     quiet: bool,
 ) -> None:
     """Evaluate a model, show it, write it."""
-    from molae.workflows.evaluate_run import evaluate_run
+    from molae.workflows.evaluate_run import evaluate_model
     from molae.workflows.reading import worker_count
     from molae.workflows.report import check_report, write_report
 
     if output is not None:
         check_report(output, of_model=True)
     run = load_model(model, device, quiet=quiet)
-    learnt = _texts(run, [train], column) if train else _learnt(run, quiet)
-    found = evaluate_run(
-        run, reference=_texts(run, [reference], column) if reference else None, train=learnt, n=n,
-        densities=densities, seed=seed, workers=worker_count(workers), progress=not quiet,
+    found = evaluate_model(
+        run, reference=reference, train=train, column=column, n=n, densities=densities,
+        features=features, seed=seed, workers=worker_count(workers), progress=not quiet,
+        say=silent if quiet else say,
     )  # fmt: skip
     _show(("of the model", ""), found.numbers.items())
     typer.echo()
@@ -190,37 +215,13 @@ def _of_model(
         (silent if quiet else say)(f"Everything is in {output}.")
 
 
-def _texts(run: Run, files: Sequence[Path], column: str | None = None) -> list[str]:
-    """What a run calls texts, of some files."""
-    from molae.workflows.evaluate import texts_of
-
-    whole = not run.molecules
-    every = [text for file in files for text in texts_of(file, column, whole_lines=whole)]
-    return [text for text in every if text is not None]
-
-
-def _learnt(run: Run, quiet: bool) -> list[str] | None:
-    """What a run was trained on, if it is still where it was; says where that is."""
-    from molae.datasets.files import DataError
-    from molae.runs.folder import RunError
-    from molae.workflows.origin import training_files
-
-    try:
-        files = training_files(run)
-        texts = _texts(run, files)
-    except (RunError, DataError):
-        return None  # the evaluation says what it lacks
-    if not quiet:
-        say(f"Trained on {', '.join(map(str, files))}: what was held out is found there.")
-    return texts
-
-
 def _remark(meaning: str, note: str) -> str:
     return f"{meaning} ({note})" if note else meaning
 
 
-def _show(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _show(head: Iterable[str], rows: Iterable[Sequence[object]]) -> None:
     """A table as wide as the screen, or in plain columns where there is no screen."""
+    head = list(head)
     if not sys.stdout.isatty():
         table(rows, head)
         return

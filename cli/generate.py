@@ -43,6 +43,8 @@ EXAMPLES = examples(
     'molae generate -n 20 --like "CC(=O)Oc1ccccc1C(=O)O" --radius 0.3 -o near.png',
     "molae generate -n 50 --scaffold c1ccncc1 -p qed -o pyridines.csv",
     "molae generate -n 100 --temperature 1 --density prior --noise 0 --seed 7 -o - | sort -u",
+    "molae generate -n 64 -m my-images -o grid.png",
+    "molae generate -n 10000 -m my-images -o many.npz",
 )
 
 
@@ -140,7 +142,9 @@ def generate(
     config: Config = None,
     quiet: Quiet = False,
 ) -> None:
-    """Draw new molecules from a model, as canonical isomeric SMILES.
+    """Draw new molecules from a model, as canonical isomeric SMILES; or new images.
+
+    Images go to one grid (.png), an array (.npz), or a folder (ends with /), a .png each.
 
     Valid is not plausible: --filters, --require, --scaffold and --unique drop what is not wanted
     and say how many that were. --like stays near molecules that are given; --exclude the same file
@@ -173,7 +177,7 @@ def generate(
         if not drawn.counts.written:
             raise ValueError(f"no molecule came through: {_dropped(drawn.counts)}")
     if not quiet:
-        say(_summary(drawn.counts, output))
+        say(_summary(drawn.counts, output, run.codec.items))
 
 
 def _belong_to_like(like: list[str] | None, options: Mapping[str, object]) -> None:
@@ -204,7 +208,7 @@ def _like(
     found = read_examples(run, like, column=column, rejects=rejects, workers=workers)
     if not quiet:
         again = f" (repeats left out: {found.duplicates:,})" if found.duplicates else ""
-        say(f"Molecules to be like: {len(found.z):,}{again}.")
+        say(f"{run.codec.items.capitalize()} to be like: {len(found.z):,}{again}.")
     if found.rejected:
         say(f"{found.rejected:,} not encoded: {counts(found.reasons.items())}.")
     return density_like(run, found.z, radius=radius, density=density)
@@ -222,9 +226,9 @@ def _legend(row: Mapping[str, Any]) -> str:
     return "  ".join(f"{k} {v:.3g}" for k, v in row.items() if isinstance(v, (int, float)))
 
 
-def _summary(found: Counts, output: Path) -> str:
+def _summary(found: Counts, output: Path, items: str) -> str:
     short = f" of {found.asked:,} asked for" if found.exhausted else ""
-    text = f"{found.written:,} molecules{short} to {where(output)}; {_dropped(found)}."
+    text = f"{found.written:,} {items}{short} to {where(output)}; {_dropped(found)}."
     if found.exhausted and not found.missing:
         text += " The model gave no more that are wanted: ask for less, or raise --temperature."
     return text

@@ -1,4 +1,4 @@
-"""``molae interpolate``: the way from one molecule to another."""
+"""``molae interpolate``: the way from one molecule or image to another."""
 
 from __future__ import annotations
 
@@ -14,29 +14,48 @@ from .options import Device, Model, Output, examples
 EXAMPLES = examples(
     "molae interpolate CCO c1ccccc1 --steps 9",
     'molae interpolate "CC(=O)Oc1ccccc1C(=O)O" "CN1C=NC2=C1C(=O)N(C(=O)N2C)C" -o way.png',
+    "molae interpolate A.png B.png -m my-images -o strip.png",
+    "molae interpolate digits:3 digits:8 -m my-images --path spherical -o strip.png",
 )
+
+#: Molecules beside each other in a picture.
+_PER_ROW = 5
 
 
 def interpolate(
-    first: Annotated[str, typer.Argument(metavar="A", help="SMILES to start from.")],
-    last: Annotated[str, typer.Argument(metavar="B", help="SMILES to end at.")],
+    first: Annotated[
+        str,
+        typer.Argument(metavar="A", help="SMILES to start from; or an image: A.png, or digits:3."),
+    ],
+    last: Annotated[str, typer.Argument(metavar="B", help="SMILES or image to end at.")],
     steps: Annotated[int, typer.Option(min=2, help="Codes on the way, both ends included.")] = 9,
     path: Annotated[
-        str, typer.Option(help="linear, or spherical (turns and keeps the length).")
+        str,
+        typer.Option(
+            help="linear, spherical (turns, and the length changes evenly) or rescaled (linear, "
+            "brought to that length)."
+        ),
     ] = "linear",
     output: Output = Path("-"),
     model: Model = None,
     device: Device = "auto",
 ) -> None:
-    """Walk from one molecule's code to another's and decode on the way."""
-    if path not in ("linear", "spherical"):
-        raise typer.BadParameter(f"{path!r}: expected linear or spherical", param_hint="'--path'")
+    """Walk from one molecule's code to another's and decode on the way.
+
+    Images come side by side in one row (.png), or in a .npz or a folder.
+    """
+    if path not in ("linear", "spherical", "rescaled"):
+        raise typer.BadParameter(
+            f"{path!r}: expected linear, spherical or rescaled", param_hint="'--path'"
+        )
     from molae.workflows.interpolate import interpolate as work
     from molae.workflows.output import open_output
 
-    rows = work(load_model(model, device), first, last, steps=steps, path=path)
+    run = load_model(model, device)
+    rows = work(run, first, last, steps=steps, path=path)
     columns = {"smiles": str, "t": float, "to_first": float, "to_last": float}
-    with open_output(output, columns, legend=_legend, per_row=min(steps, 5)) as out:
+    wide = min(steps, _PER_ROW) if run.molecules else steps
+    with open_output(output, columns, legend=_legend, per_row=wide) as out:
         for row in rows:
             out.write(row)
 

@@ -15,11 +15,17 @@ from .output import say
 EXAMPLES = examples(
     'molae neighbors "CC(=O)Oc1ccccc1C(=O)O" -n 50',
     "molae neighbors CCOC -n 20 --radius 0.3 -o near.png",
+    "molae neighbors digits:3 -m my-images -n 16 -o near.png",
 )
 
 
 def neighbors(
-    smiles: Annotated[str, typer.Argument(metavar="SMILES", help="The molecule in the middle.")],
+    smiles: Annotated[
+        str,
+        typer.Argument(
+            metavar="SMILES", help="The molecule in the middle; or an image: A.png, or digits:3."
+        ),
+    ],
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many.")] = 50,
     radius: Annotated[
         float,

@@ -47,6 +47,7 @@ EXAMPLES = examples(
     "molae optimize --oracle my_scores.py:affinity --workers 8 --batch 40 -o out/",
     'molae optimize --oracle-command "./dock.sh {smiles}" --timeout 10m --minimize -o out/',
     "molae optimize --oracle median1 --retrain every=50,k=1e-3 --baselines genetic -o out/",
+    "molae optimize --oracle images:ink -m my-images --calls 100 -o out/",
     "molae optimize -o out/ --resume",
     "molae optimize -o out/ --resume --calls 1000",
 )
@@ -67,7 +68,8 @@ def optimize(
             rich_help_panel=_WHAT,
             help=f"What scores: a formula such as 'qed - 0.2*sa' of {named(PROPERTIES)}; a task: "
             f"{named(TASKS)}; {named(ORACLES)}; or a Python function, package.module:function or "
-            "file.py:function, from a list of SMILES to a list of scores. See molae oracles.",
+            "file.py:function, from a list of SMILES (images as data URIs) to a list of scores. "
+            "See molae oracles.",
         ),
     ] = None,
     command: Annotated[
@@ -307,7 +309,7 @@ def optimize(
     config: Config = None,
     quiet: Quiet = False,
 ) -> None:
-    """Find molecules with a high score, with few calls of an oracle.
+    """Find molecules, expressions or images with a high score, with few calls of an oracle.
 
     A call is one new molecule. FOLDER has evaluations.csv, best.smi, best.png, trace.png and
     report.html. Stop it with Ctrl-C or kill it: --resume goes on and needs no other option.

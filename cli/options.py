@@ -39,6 +39,24 @@ def duration(text: str | None, option: str = "--time") -> float | None:
     return total
 
 
+def sides(text: str | None) -> int | tuple[int, int] | None:
+    """``32`` as a number, ``48x64`` as height and width; None stays None.
+
+    Raises:
+        typer.BadParameter: It is neither.
+    """
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(
+            f"{text!r} is no size of images; expected pixels such as 32, or height and width such "
+            "as 48x64",
+            param_hint="'--image-size'",
+        )
+    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
+
+
 def examples(*lines: str) -> str:
     """The end of a command's help."""
     return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])

@@ -32,14 +32,18 @@ def table(
 
 
 def number(value: object) -> str:
-    """A cell as text: thousands separated, four digits of a fraction, nothing for None."""
+    """A cell as text: thousands separated, four digits of a fraction, nothing for None.
+
+    An image, which is a long text, is only said to be one.
+    """
     if isinstance(value, bool) or value is None:
         return {None: "", True: "yes", False: "no"}[value]
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    text = str(value)
+    return "(image)" if text.startswith("data:image/") else text
 
 
 def counts(lines: Iterable[tuple[str, int]]) -> str:

@@ -1,4 +1,4 @@
-"""``molae train``: a model from files of molecules."""
+"""``molae train``: a model from files of molecules, other texts, or images."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import typer
 
 from molae.names import (
     CODECS,
+    CROPS,
     DECODERS,
+    ENCODERS,
+    GRADIENTS,
     GRAMMARS,
     HEADS,
+    LIKELIHOODS,
     OBJECTIVES,
     PROPERTIES,
     REGULARIZERS,
@@ -32,6 +36,7 @@ from .options import (
     known,
     known_list,
     named,
+    sides,
 )
 from .output import say, silent, table
 
@@ -43,6 +48,7 @@ EXAMPLES = examples(
     "molae train my.smi -o run --codec characters --objective vae --beta-warmup 2000",
     "molae train my.smi -o run --property qed,logp",
     "molae train my.smi -o my-model --resume",
+    "molae train images/ -o run --objective rae --regularizer l2 --image-size 32",
 )
 
 
@@ -73,11 +79,16 @@ def _usual(value: str) -> str:
 
 
 _MODEL, _LENGTH, _MACHINE = "Model", "Length and speed of learning", "Machine"
+_TEXTS, _IMAGES = "Molecules and other texts", "Images"
 
 
 def train(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help=".smi .csv .tsv .sdf .parquet, or -.")
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help=".smi .csv .tsv .sdf .parquet, or -; or images: a folder, .npz, idx, digits.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="RUN", help="The folder of the model.")
@@ -94,9 +105,7 @@ def train(
         bool, typer.Option("--resume", help="Go on with the training that RUN holds.")
     ] = False,
     column: Column = None,
-    validation: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Share of molecules held out.")
-    ] = 0.02,
+    validation: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share held out.")] = 0.02,
     objective: Annotated[
         str | None,
         typer.Option(
@@ -111,8 +120,17 @@ def train(
         typer.Option(
             callback=known(REGULARIZERS, "regulariser"),
             rich_help_panel=_MODEL,
-            show_default=_usual("l2"),
+            show_default=_usual("l2, images none"),
             help=f"Of rae: {named(REGULARIZERS)}.",
+        ),
+    ] = None,
+    gradient: Annotated[
+        str | None,
+        typer.Option(
+            callback=known(GRADIENTS, "form of the gradient penalty"),
+            rich_help_panel=_MODEL,
+            show_default=_usual("squared"),
+            help=f"Of the regulariser gp: {named(GRADIENTS)}.",
         ),
     ] = None,
     decoder: Annotated[
@@ -120,8 +138,8 @@ def train(
         typer.Option(
             callback=known(DECODERS, "decoder"),
             rich_help_panel=_MODEL,
-            show_default=_usual("autoregressive"),
-            help=f"{named(DECODERS)}.",
+            show_default=_usual("autoregressive, images image"),
+            help=f"{named(DECODERS)}; a net for images has both halves.",
         ),
     ] = None,
     head: Annotated[
@@ -136,22 +154,26 @@ def train(
     encoder: Annotated[
         str | None,
         typer.Option(
+            callback=known(ENCODERS, "encoder"),
             rich_help_panel=_MODEL,
-            show_default=_usual("recurrent"),
-            help="recurrent or convolutional.",
+            show_default=_usual("recurrent, images image"),
+            help=f"{named(ENCODERS)}.",
         ),
     ] = None,
     latent_dim: Annotated[
         int | None,
         typer.Option(
-            min=1, rich_help_panel=_MODEL, show_default=_usual("56"), help="Numbers in a code."
+            min=1,
+            rich_help_panel=_MODEL,
+            show_default=_usual("56, images 16"),
+            help="Numbers in a code.",
         ),
     ] = None,
     codec: Annotated[
         str | None,
         typer.Option(
             callback=known(CODECS, "codec"),
-            rich_help_panel=_MODEL,
+            rich_help_panel=_TEXTS,
             show_default=_usual("grammar"),
             help=f"{named(CODECS)}; only a grammar promises valid molecules.",
         ),
@@ -159,7 +181,7 @@ def train(
     grammar: Annotated[
         str | None,
         typer.Option(
-            rich_help_panel=_MODEL,
+            rich_help_panel=_TEXTS,
             show_default=_usual("smiles"),
             help=f"{named(GRAMMARS)}, or a grammar file of yours (.cfg).",
         ),
@@ -168,7 +190,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            rich_help_panel=_MODEL,
+            rich_help_panel=_TEXTS,
             show_default="from the data",
             help="Rules in the longest derivation, or characters of the longest SMILES and its "
             "end mark.",
@@ -181,7 +203,7 @@ def train(
             "-p",
             metavar="NAMES",
             callback=known_list(PROPERTIES, "property"),
-            rich_help_panel=_MODEL,
+            rich_help_panel=_TEXTS,
             show_default=_usual("none"),
             help=f"Learn these with the codes, with commas: {named(PROPERTIES)}.",
         ),
@@ -190,7 +212,7 @@ def train(
         float | None,
         typer.Option(
             min=0.0,
-            rich_help_panel=_MODEL,
+            rich_help_panel=_TEXTS,
             show_default=_usual("1"),
             help="What their half squared errors are multiplied with.",
         ),
@@ -198,7 +220,10 @@ def train(
     encoder_hidden: Annotated[
         int | None,
         typer.Option(
-            min=1, rich_help_panel=_MODEL, show_default=_usual("384"), help="Width of the encoder."
+            min=1,
+            rich_help_panel=_MODEL,
+            show_default=_usual("384, images 512"),
+            help="Width of the encoder.",
         ),
     ] = None,
     decoder_hidden: Annotated[
@@ -211,9 +236,54 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            rich_help_panel=_MODEL,
+            rich_help_panel=_TEXTS,
             show_default=_usual("128"),
             help="Numbers that stand for a rule.",
+        ),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIDE|HxW",
+            rich_help_panel=_IMAGES,
+            show_default="that of the first",
+            help="Bring images to this size, such as 32 for MNIST in the paper's net.",
+        ),
+    ] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            callback=known(CROPS, "crop"),
+            rich_help_panel=_IMAGES,
+            show_default="none",
+            help=f"Cut them first: {named(CROPS)}.",
+        ),
+    ] = None,
+    likelihood: Annotated[
+        str | None,
+        typer.Option(
+            callback=known(LIKELIHOODS, "likelihood"),
+            rich_help_panel=_IMAGES,
+            show_default=_usual("gaussian"),
+            help=f"{named(LIKELIHOODS)}.",
+        ),
+    ] = None,
+    sigma: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            rich_help_panel=_IMAGES,
+            show_default="by likelihood",
+            help="Its standard deviation; 0.707, that of gaussian, makes it the squared error.",
+        ),
+    ] = None,
+    width: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            rich_help_panel=_IMAGES,
+            show_default=_usual("1"),
+            help="Multiply the channels of the net, such as 0.25 of the paper's.",
         ),
     ] = None,
     components: Annotated[
@@ -230,7 +300,7 @@ def train(
         typer.Option(
             min=0.0,
             rich_help_panel=_MODEL,
-            show_default="rae 0.05, vae and cvvae 1 / latent-dim",
+            show_default="rae 0.05, vae and cvvae 1 / latent-dim; images as published for MNIST",
             help="Weight of the rate (vae, cvvae) or of the code penalty (rae).",
         ),
     ] = None,
@@ -249,7 +319,7 @@ def train(
         typer.Option(
             min=0.0,
             rich_help_panel=_MODEL,
-            show_default="rae 0.00001, wae 10, ae 0",
+            show_default="rae 0.00001, wae 10, ae 0; images as published for MNIST",
             help="Weight of the regulariser (rae), of the MMD (wae) or of the squared decoder "
             "weights (ae).",
         ),
@@ -259,7 +329,7 @@ def train(
         typer.Option(
             metavar="LEVEL|LOW:HIGH[:POWER]",
             rich_help_panel=_MODEL,
-            show_default="rae 0.1:2, cvvae 0.1",
+            show_default="rae 0.1:2, cvvae 0.1; images rae 0, cvvae 0.7",
             help="Standard deviation of the noise on codes while training (rae, cvvae); of a "
             "range, which the decoder is told, each molecule has its own (rae), low "
             "ones more often with a power above 1.",
@@ -300,7 +370,7 @@ def train(
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, rich_help_panel=_LENGTH, help="Molecules in a step.")
+        int, typer.Option(min=1, rich_help_panel=_LENGTH, help="Molecules or images in a step.")
     ] = 128,
     learning_rate: Annotated[
         float, typer.Option(min=0.0, rich_help_panel=_LENGTH, help="At its highest.")
@@ -321,7 +391,7 @@ def train(
     config: Config = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model on molecules, or fine-tune one with --from.
+    """Train a model on molecules, other texts or images, or fine-tune one with --from.
 
     Stop it with Ctrl-C or kill it: the same command with --resume goes on.
     """
@@ -334,13 +404,15 @@ def train(
     try:
         run = work(
             files, output, start_from=start_from, objective=objective, regularizer=regularizer,
-            encoder=encoder, head=head, decoder=decoder, latent_dim=latent_dim, codec=codec,
-            grammar=grammar, max_steps=max_steps, properties=property or (),
-            property_weight=property_weight, column=column, validation=validation, epochs=epochs,
-            seconds=seconds, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
-            beta=beta, beta_warmup=beta_warmup, weight=weight, noise=levels(noise),
+            gradient=gradient, encoder=encoder, head=head, decoder=decoder,
+            latent_dim=latent_dim, codec=codec, grammar=grammar, max_steps=max_steps,
+            properties=property or (), property_weight=property_weight, column=column,
+            validation=validation, epochs=epochs, seconds=seconds, steps=steps,
+            batch_size=batch_size, learning_rate=learning_rate, beta=beta,
+            beta_warmup=beta_warmup, weight=weight, noise=levels(noise),
             noise_scale=noise_scale, encoder_hidden=encoder_hidden,
-            decoder_hidden=decoder_hidden, embedding=embedding, components=components,
+            decoder_hidden=decoder_hidden, embedding=embedding, image_size=sides(image_size),
+            crop=crop, likelihood=likelihood, sigma=sigma, width=width, components=components,
             patience=patience, seed=seed, device=device, precision=precision, resume=resume,
             tensorboard=tensorboard, progress=not quiet, workers=workers,
             command=shlex.join(["molae", *sys.argv[1:]]), say=silent if quiet else say,
@@ -349,7 +421,7 @@ def train(
         raise Stopped(_how_to_go_on(output)) from error
     if not quiet:
         table(info(run).items())
-        say(f"Try: molae generate -m {shlex.quote(str(output))} -n 20 -o molecules.png")
+        say(f"Try: molae generate -m {shlex.quote(str(output))} -n 20 -o {run.codec.items}.png")
 
 
 def _how_to_go_on(output: Path) -> str:

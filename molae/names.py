@@ -29,7 +29,8 @@ REGULARIZERS: dict[str, str] = {
 
 #: What codes are drawn from.
 DENSITIES: dict[str, str] = {
-    "prior": "the standard normal distribution",
+    "prior": "the standard normal distribution, N(0, I)",
+    "centred": "one Gaussian around the origin with the covariance of the codes, N(0, Sigma)",
     "gaussian": "one Gaussian with full covariance, fitted to the codes of the training data",
     "gmm": "a mixture of Gaussians with full covariance, fitted to the codes of the training data",
     "bayesian": "a mixture that leaves the components empty which the codes do not need",
@@ -45,10 +46,43 @@ HEADS: dict[str, str] = {
     "constant": "a normal distribution with one fixed variance (cvvae)",
 }
 
-#: From a code to a derivation.
+#: From a sequence or an image to features.
+ENCODERS: dict[str, str] = {
+    "recurrent": "a recurrent net (GRU) over the sequence",
+    "convolutional": "convolutions over the sequence, as the Grammar VAE was published",
+    "image": "convolutions over an image of any size, small enough for a processor",
+    "image_mnist": "the RAE paper's net for MNIST and CIFAR-10, 32 x 32 pixels",
+    "image_celeba": "the RAE paper's net for CelebA, 64 x 64 pixels",
+}
+
+#: From a code to a derivation or an image.
 DECODERS: dict[str, str] = {
     "autoregressive": "sees the code and the rules chosen so far",
     "feedforward": "sees the code only, at every step, as the Grammar VAE was published",
+    "image": "an image of any size from the code, small enough for a processor",
+    "image_mnist": "the RAE paper's net for MNIST and CIFAR-10, 32 x 32 pixels",
+    "image_celeba": "the RAE paper's net for CelebA, 64 x 64 pixels",
+}
+
+#: How the values of an image lie around what its decoder puts out.
+LIKELIHOODS: dict[str, str] = {
+    "gaussian": "normal with a fixed sigma; at the usual one -log p is the squared error, summed",
+    "learned": "normal with one sigma that is learnt",
+    "optimal": "normal with the sigma that is best for the batch, the root mean squared error",
+    "bernoulli": "cross-entropy of values between 0 and 1",
+    "quantised": "normal, with noise of one bin on the 8-bit values",
+    "discretised": "probability of the exact 8-bit value under a normal distribution",
+}
+
+#: How images are cut before they are brought to their size.
+CROPS: dict[str, str] = {
+    "celeba": "the middle 140 x 140 pixels, then 64 x 64, as the RAE paper does with CelebA",
+}
+
+#: Forms of the gradient penalty (regulariser 'gp').
+GRADIENTS: dict[str, str] = {
+    "squared": "gradient of the squared output, as in the RAE authors' code",
+    "jacobian": "squared Frobenius norm of the Jacobian, as the RAE paper writes it",
 }
 
 #: How a molecule becomes a sequence.
@@ -108,6 +142,9 @@ FUNCTIONS: dict[str, str] = {
 #: Oracles that score something else than molecules.
 ORACLES: dict[str, str] = {
     "equation": 'how near an expression in x comes to equation("1/3 + x + sin(x*x)"), the default',
+    "images:ink": "mean brightness of an image, 0 to 1",
+    "images:class": "images:class=7: how likely an image is a 7, for the shipped classifier",
+    "images:similar": "images:similar=A.png: negative mean squared error to an image",
 }
 
 #: Tasks of GuacaMol (Brown 2019, second suite) and of the PMO benchmark (Gao 2022), each a score
@@ -178,6 +215,36 @@ METRICS: dict[str, str] = {
     "ring8": "share of molecules with a ring of 8 atoms",
     "ring_larger": "share of molecules with a ring of more than 8 atoms",
     "strained": "share of molecules with a triple, cumulated or bridgehead double bond in a ring",
+}
+
+#: Where sets of images are compared: what turns an image into features.
+FEATURES: dict[str, str] = {
+    "classifier": "64 features of a small net that learnt handwritten digits, shipped",
+    "pca": "64 principal components of the pixels of the reference, no net at all",
+    "inception": "2,048 of Inception-v3, as in FID: inception=FILE with its weights (extra fid)",
+}
+
+#: What is said of a set of generated images, beside a reference.
+IMAGE_METRICS: dict[str, str] = {
+    "fd_classifier": "Fréchet distance to the reference in features of the classifier, 0 is best",
+    "fid": "Fréchet Inception distance to the reference, 0 is best",
+    "fd_pca": "Fréchet distance to the reference in principal components of pixels, 0 is best",
+    "kid": "kernel distance to the reference in the same features, unbiased, 0 is best",
+    "kid_error": "standard error of kid",
+    "prd_f8": "precision and recall over clusters, F_8: mostly variety, 1 is best",
+    "prd_f1_8": "precision and recall over clusters, F_1/8: mostly fidelity, 1 is best",
+    "precision": "share of images that lie among those of the reference, by 5 neighbours",
+    "recall": "share of the reference that lies among the images, by 5 neighbours",
+    "density": "how crowded the reference is where the images lie, 1 for equal distributions",
+    "coverage": "share of the reference that has an image in its neighbourhood",
+    "nearest_train": "distance to the nearest training image, over that of real new images",
+}
+
+#: How the middle between two codes is found.
+MIDPOINTS: dict[str, str] = {
+    "linear": "their mean",
+    "rescaled": "their mean, brought to the mean length of all codes",
+    "spherical": "half way along a great circle, of their mean length",
 }
 
 

@@ -103,6 +103,27 @@ def weights_path(name: str) -> Iterator[Path]:
         yield path
 
 
+def features_names() -> list[str]:
+    """Names of the shipped nets whose features pictures are compared in, sorted."""
+    folder = files("molae.data").joinpath("features")
+    if not folder.is_dir():
+        return []
+    return sorted(net.name for net in folder.iterdir() if net.joinpath("card.json").is_file())
+
+
+@contextmanager
+def features_path(name: str) -> Iterator[Path]:
+    """The folder of a shipped feature net as a path, for the time of the context.
+
+    Raises:
+        ResourceError: No net of that name is shipped.
+    """
+    if name not in features_names():
+        raise _unknown("feature net", name, features_names())
+    with as_file(files("molae.data").joinpath("features", name)) as path:
+        yield path
+
+
 def _names(folder: Traversable, suffix: str) -> list[str]:
     found = folder.iterdir()
     return sorted(f.name.removesuffix(suffix) for f in found if f.name.endswith(suffix))

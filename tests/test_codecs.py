@@ -200,7 +200,7 @@ def test_a_grammar_that_was_changed_is_refused(general):
     saved["grammar"] = {**saved["grammar"], "text": saved["grammar"]["text"] + "\n# more\n"}
     with pytest.raises(GrammarError, match="digest"):
         codec_from_dict(saved)
-    with pytest.raises(ValueError, match="'grammar' or 'characters'"):
+    with pytest.raises(ValueError, match="'grammar', 'characters' or 'images'"):
         codec_from_dict({"kind": "pictures"})
 
 

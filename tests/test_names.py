@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from molae import names
+from molae.pictures import CROPS
 
 TABLES = {key: value for key, value in vars(names).items() if key.isupper()}
 
@@ -13,7 +14,7 @@ def test_names_are_lower_case_and_have_one_line_of_help(table):
     assert TABLES[table]
     for name, text in TABLES[table].items():
         assert name == name.lower()
-        assert name.isidentifier()
+        assert name.removeprefix("images:").isidentifier()
         assert text.strip() == text
         assert "\n" not in text
         assert 0 < len(text) <= 90
@@ -38,6 +39,10 @@ def test_pick_suggests_the_closest_name(typed, meant):
 def test_pick_lists_all_where_nothing_is_close():
     with pytest.raises(ValueError, match="choose from vae, cvvae, wae, rae, ae"):
         names.pick(names.OBJECTIVES, "zzzz", "objective")
+
+
+def test_crops_are_those_of_pictures():
+    assert set(names.CROPS) == set(CROPS)
 
 
 def test_import_is_light():

@@ -27,7 +27,12 @@ SETUPTOOLS = PROJECT["tool"]["setuptools"]
 MOVED = {"molae.cli": "cli", "molae.grammars": "grammars", "molae.data": "data"}
 WHEEL = bool(os.environ.get("MOLAE_EXPECT_WHEEL"))
 # The distribution that an import name comes from, where the two differ.
-DISTRIBUTIONS = {"PIL": "pillow", "fcd_torch": "fcd-torch", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "fcd_torch": "fcd-torch",
+    "sklearn": "scikit-learn",
+    "torch_fidelity": "torch-fidelity",
+}
 
 
 def _folder(package: str) -> Path:

@@ -66,6 +66,9 @@ def typed(line):
         words += SMALL.split()
         if "--from" not in words:
             words += SIZES.split()
+        if "digits" in words:
+            at = words.index("--embedding")  # nets for images have none
+            del words[at : at + 2]
     return words
 
 

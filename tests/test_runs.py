@@ -19,7 +19,7 @@ from molae.runs.build import DECODERS as MADE_DECODERS
 from molae.runs.build import HEADS as MADE_HEADS
 from molae.runs.build import USUAL_HEAD
 from molae.runs.folder import CARD, CONFIG, LOCK, begin, digest, is_free
-from molae.runs.grow import carry, identities
+from molae.runs.grow import carry
 from molae.runs.lock import exclusive
 
 TOKENS = {"C", "N", "O", "=", "(", ")", "1", "2", "[C@@H]", "[C@H]"}
@@ -246,7 +246,7 @@ def test_temperature_and_seed(run):
 def test_carried_rows_keep_their_rules(run):
     wider = made(TOKENS | {"S", "[N+]", "[O-]"}, 40)
     new = carry(run, wider)
-    old_names, new_names = identities(run.codec), identities(wider.codec)
+    old_names, new_names = run.codec.entries, wider.codec.entries
     assert new == len(new_names) - len(old_names) > 0
     at = [new_names.index(name) for name in old_names]
     for name, first in (

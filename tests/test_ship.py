@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from molae.densities import density
 from molae.resources import data_path
 from molae.runs import Run
 from molae.runs.folder import RunError
+from molae.workflows.train import train
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,15 @@ def shipped(ship, trained, molecules, tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A run of images, trained for some steps on the digits that are built in."""
+    folder = tmp_path_factory.mktemp("images") / "run"
+    small = {"width": 0.25, "components": 2, "validation": 0.2}
+    return train("digits", folder, steps=30, **small, precision="fp32", device="cpu",
+                 progress=False, remembered=False).folder  # fmt: skip
+
+
 def _files(folder):
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
@@ -72,7 +83,8 @@ def test_the_same_model_in_fewer_bytes(ship, shipped, trained, molecules, dtype)
     assert _files(folder) == kept | {f"densities/{name}.safetensors" for name in after.densities}
     texts = molecules.read_text().split()
     close = {"fp16": 1e-2, "bf16": 1e-1, "fp32": 0}[dtype]
-    torch.testing.assert_close(after.encode(texts), before.encode(texts), atol=close, rtol=0)
+    codes = [run.encode(texts, refine=0) for run in (after, before)]  # the encoder's own
+    torch.testing.assert_close(*codes, atol=close, rtol=0)
     ratio = (folder / "weights.safetensors").stat().st_size
     ratio /= (trained / "weights.safetensors").stat().st_size
     assert ratio < 0.56 if dtype != "fp32" else ratio == 1
@@ -90,6 +102,36 @@ def test_what_is_lost_is_refused(ship, shipped, monkeypatch):
         shipped()
     assert (folder / "card.json").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["small"]
+
+
+def test_images_come_back_as_well_as_before(ship, drawn, tmp_path, monkeypatch):
+    target = tmp_path / "weights" / "digits"
+    words = [str(drawn), str(target), "--data", "digits", "--machine", "a small one"]
+    ship.ship(ship.parser().parse_args(words))
+    run = Run.load(target, "cpu")
+    assert "grammar.cfg" not in _files(target)
+    stored = run.card["stored"]["squared_error"]
+    assert stored["images"] == run.card["counts"]["validation"] < 500  # held out by the training
+    measured = run.card["metrics"]["squared_error"]
+    assert stored["as_trained"] == pytest.approx(measured, rel=1e-4)
+    assert stored["as_stored"] == pytest.approx(measured, rel=2e-3)
+    assert run.sample(3) == Run.load(target, "cpu").sample(3)
+    monkeypatch.setitem(ship.DTYPES, "fp16", torch.float8_e5m2)  # 2 bits of mantissa
+    with pytest.raises(ship.Refused, match="of squared error would be lost"):
+        ship.ship(ship.parser().parse_args(words))
+
+
+def test_another_part_of_a_source_was_not_learnt_from(ship, tmp_path):
+    rng = np.random.default_rng(0)
+    sizes = {"x_train": 40, "x_test": 12}
+    images = {name: rng.integers(0, 256, (n, 8, 8), np.uint8) for name, n in sizes.items()}
+    np.savez(tmp_path / "some.npz", **images)
+    file = str(tmp_path / "some.npz")
+    run = train(file, tmp_path / "run", steps=2, width=0.25, components=1, validation=0.3,
+                device="cpu", progress=False, remembered=False)  # fmt: skip
+    held = ship.test_set(run, [file], 100)
+    assert len(held.texts) == run.card["counts"]["validation"] < 40
+    assert len(ship.test_set(run, [f"{file}:test"], 100).texts) == 12
 
 
 def test_numbers_that_do_not_fit(ship):

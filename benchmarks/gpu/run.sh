@@ -7,6 +7,12 @@
 # was measured), evaluate.json and run/ (the model). TIME: of training, 8m by default. Packages that
 # are missing are taken from benchmarks/gpu/wheels, which pack.sh fills. DEVICE=cpu tries it all
 # without a GPU, BATCH=128 changes the batch; SAMPLES the number of molecules that are evaluated.
+#
+#     benchmarks/gpu/run.sh mnist.npz OUT [OPTIONS]
+#
+# Images make the table on images (benchmarks/images.py) instead, with --paper unless other OPTIONS
+# are given; its cells come into OUT/cells. WORK names a folder for trainings, with which the same
+# command goes on where it was stopped.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 data=$(readlink -f "$1")
@@ -39,6 +45,15 @@ cp "$data" "$work/$(basename "$data")" # caches are written beside the data
 data="$work/$(basename "$data")"
 molae() { "$python" -c 'from molae.cli.main import app; app()' "$@"; }
 cd "$work"
+case $data in
+*.npz)
+    shift 2
+    [ $# -gt 0 ] || set -- --paper
+    "$python" -m benchmarks.images "$data" "$@" --device "$device" --out "$out/cells" \
+        --work "${WORK:-$work/trainings}" --picture "$out/images.png" --curve "$out/components.svg"
+    exit
+    ;;
+esac
 "$python" -m benchmarks.gpu.check --device "$device" --output "$out/check.json"
 molae train "$data" -o "$out/run" --time "$time" --batch-size "${BATCH:-1024}" \
     --learning-rate "${RATE:-2e-3}" --precision "${PRECISION:-bf16}" --device "$device"

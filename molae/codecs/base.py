@@ -5,10 +5,11 @@ from __future__ import annotations
 import abc
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -91,6 +92,14 @@ class Encoding:
         out[np.arange(width)[None] < lengths[:, None]] = self.rules
         return torch.from_numpy(out)
 
+    def hashes(self) -> list[int]:
+        """A 64-bit number for each sequence: a molecule has the same one in every spelling."""
+        pieces = (self.rules[first:last] for first, last in pairwise(self.offsets.tolist()))
+        return [
+            int.from_bytes(hashlib.blake2b(piece.tobytes(), digest_size=8).digest(), "little")
+            for piece in pieces
+        ]
+
 
 class Piece(NamedTuple):
     """The encoding of one chunk of a list; places are counted within the chunk.
@@ -150,10 +159,23 @@ class SequenceCodec(abc.ABC):
     Attributes:
         constraint: Which entries a decoder may write.
         spelling: How a text is spelt before it is encoded, see ``spelt``.
+        medium: What is encoded, for those who choose what is built of it.
+        exact: Whether an item comes back as it was or not at all; else it comes back more or less.
+        entry: What an entry of the vocabulary is called, in the plural.
+        at_once: How many are decoded together, or are in memory as tensors.
     """
 
     constraint: Constraint[Any]
     spelling: str
+    medium = "sequences"
+    exact = True
+    entry: str
+    at_once = 8192
+
+    @property
+    @abc.abstractmethod
+    def entries(self) -> list[str]:
+        """What stays the same of each entry when others are added, V texts."""
 
     @abc.abstractmethod
     def chunk(self, items: Sequence[str], prepared: bool) -> Piece:
@@ -181,6 +203,37 @@ class SequenceCodec(abc.ABC):
     def max_steps(self) -> int:
         """T, the longest sequence: rules, or characters and the end mark."""
         return self.constraint.max_steps
+
+    @property
+    def items(self) -> str:
+        """What is encoded, as people call it, in the plural."""
+        return "texts" if self.spelling == "text" else "molecules"
+
+    @property
+    def slots(self) -> dict[str, Any]:
+        """What encoders and decoders are built for, by the names of their arguments."""
+        return {"size": self.size, "max_steps": self.max_steps, "constraint": self.constraint}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What is to be known of it in numbers."""
+        return {"rules": self.size, "max_steps": self.max_steps}
+
+    def groups(self, x: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Sequences (n, T) in groups that are fast to encode: rows (m,), and those (m, t).
+
+        Those of like length are together, cut to the longest: padding costs time.
+        """
+        lengths = (x >= 0).sum(1)
+        for rows in torch.split(lengths.argsort(), most):
+            yield rows, x[rows, : max(1, int(lengths[rows].max()))]
+
+    def agreement(
+        self, given: Sequence[str | None], found: Sequence[str | None]
+    ) -> dict[str, Any]:
+        """How well texts came back, for a card: ``reconstruction``, the share that is the same."""
+        same = sum(a == b for a, b in zip(given, found, strict=True))
+        return {"reconstruction": same / len(given)}
 
     @property
     def digest(self) -> str:

@@ -9,12 +9,16 @@ import numpy as np
 
 from molae.codecs.characters import CharacterCodec
 from molae.codecs.grammar import MAX_STEPS, GrammarCodec
+from molae.codecs.images import ImageCodec
 from molae.grammar.cfg import Grammar
 from molae.grammar.restrict import restricted, tokens_of
 from molae.resources import grammar_text
 
+#: Every codec there is.
+AnyCodec = GrammarCodec | CharacterCodec | ImageCodec
 
-def codec_from_dict(saved: dict[str, Any]) -> GrammarCodec | CharacterCodec:
+
+def codec_from_dict(saved: dict[str, Any]) -> AnyCodec:
     """The codec that ``to_dict`` described.
 
     Raises:
@@ -25,7 +29,11 @@ def codec_from_dict(saved: dict[str, Any]) -> GrammarCodec | CharacterCodec:
         return CharacterCodec.from_dict(saved)
     if saved.get("kind") == "grammar":
         return GrammarCodec.from_dict(saved)
-    raise ValueError(f"codec of kind {saved.get('kind')!r}: expected 'grammar' or 'characters'")
+    if saved.get("kind") == "images":
+        return ImageCodec.from_dict(saved)
+    raise ValueError(
+        f"codec of kind {saved.get('kind')!r}: expected 'grammar', 'characters' or 'images'"
+    )
 
 
 def shipped_codec(name: str, max_steps: int = MAX_STEPS) -> GrammarCodec:

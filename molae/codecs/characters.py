@@ -99,10 +99,17 @@ class CharacterCodec(SequenceCodec):
             ``aromatic`` for molecules, which are canonicalised then, or ``text``.
     """
 
+    entry = "characters"
+
     def __init__(self, alphabet: str, max_steps: int = 121, spelling: str = "text") -> None:
         self.alphabet, self.spelling = alphabet, spelling
         self.constraint: CharacterConstraint = CharacterConstraint(len(alphabet) + 1, max_steps)
         self._code = {character: code for code, character in enumerate(alphabet)}
+
+    @property
+    def entries(self) -> list[str]:
+        """The characters, and "" for the end mark."""
+        return [*self.alphabet, ""]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values for ``from_dict``."""

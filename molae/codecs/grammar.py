@@ -53,6 +53,8 @@ class GrammarCodec(SequenceCodec):
         stack, budget, attributes: The masks of the constraint, see ``GrammarConstraint``.
     """
 
+    entry = "rules"
+
     def __init__(
         self,
         grammar: Grammar,
@@ -77,6 +79,11 @@ class GrammarCodec(SequenceCodec):
             not rule.rhs or (rule.rhs[0] < 0 and all(s >= 0 for s in rule.rhs[1:]))
             for rule in grammar.rules
         )
+
+    @property
+    def entries(self) -> list[str]:
+        """The rules as texts, V of them."""
+        return [self.grammar.rule_text(rule) for rule in range(self.size)]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values for ``from_dict``; the grammar goes along as text with its digest."""

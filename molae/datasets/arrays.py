@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,44 @@ if TYPE_CHECKING:
     import torch
 
 Rows = NDArray[np.int64]
+
+
+class DataSet(Protocol):
+    """Many examples of one kind, sequences or images: what trainings and densities read."""
+
+    rows: Rows
+    """Which rows of the arrays, in which order, (m,)."""
+    y: NDArray[Any] | None
+    """Targets of all rows of the arrays, (n, ...), or None."""
+
+    @property
+    def lengths(self) -> Rows | None:
+        """Length of each example, (m,), or None where all are equal (images)."""
+
+    @property
+    def keys(self) -> NDArray[np.uint64] | None:
+        """Hashes of the examples, (m,), for splits; or None."""
+
+    def __len__(self) -> int:
+        """m, the number of examples."""
+
+    def subset(self, index: Sequence[int] | NDArray[Any]) -> Self:
+        """Some examples in the order given; a boolean array chooses where it is true."""
+
+    def with_targets(self, y: NDArray[Any]) -> Self:
+        """The same examples with targets, (m, ...)."""
+
+    def array(self, index: Sequence[int] | Rows) -> NDArray[Any]:
+        """Some examples as models read them, (B, ...)."""
+
+    def batch(self, index: Sequence[int] | Rows) -> Batch:
+        """The batch of some examples."""
+
+    def joined(self, others: Sequence[Self]) -> Self:
+        """This data set and others of its kind behind it, in memory."""
+
+
+AnyData = TypeVar("AnyData", bound=DataSet)
 
 
 class SequenceData:
@@ -147,8 +185,21 @@ class SequenceData:
             index=torch.from_numpy(index.copy()),
         )
 
+    def joined(self, others: Sequence[SequenceData]) -> SequenceData:
+        """This data set and others behind it, in memory; see ``join``."""
+        parts = [self, *others]
+        lengths = np.concatenate([part.lengths for part in parts])
+        return SequenceData(
+            np.concatenate([part.flat(range(len(part))) for part in parts]),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            keys=stacked(parts, "_keys"),
+            y=stacked(parts, "y"),
+            context=stacked(parts, "context"),
+            weight=stacked(parts, "weight"),
+        )
 
-def join(parts: Sequence[SequenceData]) -> SequenceData:
+
+def join(parts: Sequence[AnyData]) -> AnyData:
     """Several data sets as one, in memory; a single one is given back as it is.
 
     Hashes are kept if all parts have them; targets, contexts and weights likewise.
@@ -158,24 +209,15 @@ def join(parts: Sequence[SequenceData]) -> SequenceData:
     """
     if not parts:
         raise ValueError("there is nothing to join; expected at least one data set")
-    if len(parts) == 1:
-        return parts[0]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([p.lengths for p in parts]))])
+    return parts[0] if len(parts) == 1 else parts[0].joined(parts[1:])
 
-    def stack(name: str) -> NDArray[Any] | None:
-        values = [getattr(part, name) for part in parts]
-        if any(value is None for value in values):
-            return None
-        return np.concatenate([v[p.rows] for v, p in zip(values, parts, strict=True)])
 
-    return SequenceData(
-        np.concatenate([part.flat(range(len(part))) for part in parts]),
-        offsets.astype(np.int64),
-        keys=stack("_keys"),
-        y=stack("y"),
-        context=stack("context"),
-        weight=stack("weight"),
-    )
+def stacked(parts: Sequence[DataSet], name: str) -> NDArray[Any] | None:
+    """An array of one value a row, of the rows of several data sets; None if one has none."""
+    values = [getattr(part, name) for part in parts]
+    if any(value is None for value in values):
+        return None
+    return np.concatenate([v[p.rows] for v, p in zip(values, parts, strict=True)])
 
 
 class ArrayWriter:

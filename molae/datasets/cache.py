@@ -8,16 +8,16 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, Generic, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from molae.datasets.arrays import ArrayWriter, SequenceData
+from molae.datasets.arrays import AnyData, ArrayWriter, SequenceData
 from molae.datasets.files import (
     DataError,
     cache_folder,
@@ -40,6 +40,9 @@ _ARRAYS: dict[str, type[np.generic]] = {
     "keys.npy": np.uint64,
     "lines.npy": np.int64,
 }
+
+#: Types of arrays by the names of their files.
+Types = Mapping[str, type[np.generic]]
 
 #: ``progress(items so far, share of the file read from 0 to 1)``
 Progress = Callable[[int, float], None]
@@ -97,12 +100,13 @@ class Parser(Protocol):
 
 
 @dataclass(frozen=True)
-class Encoded:
+class Encoded(Generic[AnyData]):
     """A source after encoding.
 
     Attributes:
-        data: The sequences, mapped from disc.
-        lines: Line of the source that each sequence came from, (n,) int64.
+        data: The sequences or images, mapped from disc.
+        lines: Line of the source that each sequence came from, or number of each image, (n,)
+            int64.
         folder: Where the arrays lie.
         source: What was encoded.
         digest: The sha256 of the source's bytes.
@@ -111,7 +115,7 @@ class Encoded:
         fresh: Whether it was encoded now rather than found.
     """
 
-    data: SequenceData
+    data: AnyData
     lines: NDArray[np.int64]
     folder: Path
     source: str
@@ -155,7 +159,7 @@ def cached(
     workers: int = 1,
     chunk: int = 20_000,
     progress: Progress | None = None,
-) -> Encoded:
+) -> Encoded[SequenceData]:
     """The sequences of a file, from the cache if this codec has encoded the same bytes before.
 
     The cache lies in ``<source>.molae-cache`` or, where that cannot be made, in the user's cache
@@ -178,16 +182,16 @@ def cached(
     with _on_disc(source) as path:
         name = "standard input" if os.fspath(source) == "-" else os.fspath(source)
         recipe = _Recipe(codec, path, name, column, whole_lines, data_digest(path))
-        place = _place(None if _fleeting(source) else path, folder) / recipe.key
-        found = _load(place, recipe, fresh=False)
-        if found is not None:
-            return found
-        with explained(place):
-            _build(place, recipe, workers, chunk, progress)
-        made = _load(place, recipe, fresh=True)
-    if made is None:
-        raise DataError(f"{place}: the cache just written cannot be read back. Is the disc sound?")
-    return made
+        place = place_of(None if _fleeting(source) else path, folder) / recipe.key
+        kept, fresh = found_or_made(
+            place,
+            {"digest": recipe.digest, "codec": recipe.codec.digest},
+            _ARRAYS,
+            lambda folder: _encode(folder, recipe, workers, chunk, progress),
+        )
+    arrays = kept.arrays
+    data = SequenceData(arrays["rules.npy"], arrays["offsets.npy"], keys=arrays["keys.npy"])
+    return kept.encoded(data, recipe.name, fresh=fresh)
 
 
 @contextmanager
@@ -227,7 +231,7 @@ def _opened(source: str | Path) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _place(source: Path | None, folder: str | Path | None) -> Path:
+def place_of(source: Path | None, folder: str | Path | None) -> Path:
     """The folder that holds the caches of a source."""
     if folder is not None:
         with explained(folder):
@@ -244,17 +248,64 @@ def _place(source: Path | None, folder: str | Path | None) -> Path:
     return cache_folder("encoded")
 
 
+class Kept(NamedTuple):
+    """A cache as it lies on the disc: its folder, its facts, and its arrays by file name."""
+
+    folder: Path
+    facts: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    def encoded(self, data: AnyData, source: str, *, fresh: bool) -> Encoded[AnyData]:
+        """The source, with its examples made of the arrays."""
+        return Encoded(
+            data=data,
+            lines=self.arrays["lines.npy"],
+            folder=self.folder,
+            source=source,
+            digest=str(self.facts["digest"]),
+            rejected=int(self.facts["rejected"]),
+            reasons=dict(self.facts["reasons"]),
+            fresh=fresh,
+        )
+
+
+def found_or_made(
+    place: Path, known: dict[str, str], names: Types, write: Callable[[Path], dict[str, Any]]
+) -> tuple[Kept, bool]:
+    """A cache, and whether it was made now.
+
+    Args:
+        place: Its folder.
+        known: Digests that it must have been made with.
+        names: Its arrays, ``lines.npy`` among them.
+        write: Writes them into a folder, and ``rejects.csv``; gives the facts.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    facts = known | {"version": VERSION, "byteorder": sys.byteorder}
+    found = _load(place, facts, names)
+    if found is not None:
+        return found, False
+    with explained(place):
+        _build(place, facts, names, write)
+    made = _load(place, facts, names, checked=False)
+    if made is None:
+        raise DataError(f"{place}: the cache just written cannot be read back. Is the disc sound?")
+    return made, True
+
+
 def _build(
-    place: Path, recipe: _Recipe, workers: int, chunk: int, progress: Progress | None
+    place: Path, facts: dict[str, Any], names: Types, write: Callable[[Path], dict[str, Any]]
 ) -> None:
-    """Encode into a temporary folder, then rename it to ``place``."""
+    """Write into a temporary folder, then rename it to ``place``."""
     temporary = Path(temporary_name(os.fspath(place)))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        facts = _encode(temporary, recipe, workers, chunk, progress)
-        facts["sha256"] = {name: data_digest(temporary / name) for name in _ARRAYS}
-        (temporary / "meta.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        whole = write(temporary) | facts
+        whole["sha256"] = {name: data_digest(temporary / name) for name in names}
+        (temporary / "meta.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
         if place.exists():
             shutil.rmtree(place)
         try:
@@ -297,14 +348,10 @@ def _encode(
     if not total:
         raise _nothing(recipe.name, rejects, first)
     return {
-        "version": VERSION,
         "source": recipe.name,
-        "digest": recipe.digest,
-        "codec": recipe.codec.digest,
         "count": total,
         "rejected": rejects.count,
         "reasons": dict(rejects.reasons.most_common()),
-        "byteorder": sys.byteorder,
     }
 
 
@@ -339,28 +386,19 @@ def _nothing(source: str, rejects: RejectWriter, first: BadLine | None) -> DataE
     )
 
 
-def _load(place: Path, recipe: _Recipe, fresh: bool) -> Encoded | None:
-    """The cache in a folder, or None if it is not there or not whole."""
+def _load(
+    place: Path, wanted: dict[str, Any], names: Types, *, checked: bool = True
+) -> Kept | None:
+    """The cache in a folder, or None if it is not there, not whole, or of something else."""
     try:
         facts = json.loads((place / "meta.json").read_text(encoding="utf-8"))
-        same = (facts["version"], facts["digest"], facts["codec"], facts["byteorder"])
-        if same != (VERSION, recipe.digest, recipe.codec.digest, sys.byteorder):
+        if any(facts[name] != value for name, value in wanted.items()):
             return None
-        if not fresh and any(data_digest(place / n) != facts["sha256"][n] for n in _ARRAYS):
+        if checked and any(data_digest(place / n) != facts["sha256"][n] for n in names):
             return None
-        arrays = {name: np.load(place / name, mmap_mode="r") for name in _ARRAYS}
-        if not (place / "rejects.csv").is_file():
+        if not (place / "rejects.csv").is_file() or facts["rejected"] != int(facts["rejected"]):
             return None
-        data = SequenceData(arrays["rules.npy"], arrays["offsets.npy"], keys=arrays["keys.npy"])
-        return Encoded(
-            data=data,
-            lines=arrays["lines.npy"],
-            folder=place,
-            source=recipe.name,
-            digest=recipe.digest,
-            rejected=int(facts["rejected"]),
-            reasons=dict(facts["reasons"]),
-            fresh=fresh,
-        )
+        dict(facts["reasons"])
+        return Kept(place, facts, {name: np.load(place / name, mmap_mode="r") for name in names})
     except (OSError, ValueError, KeyError, TypeError):
         return None  # whatever is wrong with it, it is made again

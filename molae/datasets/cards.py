@@ -49,7 +49,8 @@ class Card:
         name: What ``molae data get`` calls it.
         description: What it is.
         files: Each file of the set as the places it can be had from, the preferred first. Mirrors
-            may be compressed differently: each has its own digest.
+            may be compressed differently: each has its own digest. None where the terms do not
+            allow to fetch it; the notes say how to get it.
         rows: Number of examples, or None.
         licence: Terms of use.
         citation: What to cite.
@@ -71,7 +72,14 @@ class Card:
     @property
     def shipped(self) -> bool:
         """Whether all of it ships with molae."""
-        return all(not places[0].url for places in self.files)
+        return bool(self.files) and all(not places[0].url for places in self.files)
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in a word or two."""
+        if self.shipped:
+            return "ships with molae"
+        return "fetched" if self.files else "by hand"
 
 
 def card(name: str) -> Card:

@@ -19,6 +19,8 @@ SMILES_NAMES = (
     "mol",
     "rdkitsmiles",
 )
+#: What a column of images is called, as ``plain`` spells it.
+IMAGE_NAME = "image"
 _NAME_NAMES = (
     "name",
     "id",
@@ -40,12 +42,19 @@ def plain(name: str) -> str:
 
 
 def known_column(columns: Sequence[str]) -> int | None:
-    """The column that is called what SMILES columns are called, or None."""
+    """The column that is called what SMILES columns are called, or one of images; or None."""
     names = [plain(column) for column in columns]
     for wanted in SMILES_NAMES:
         if wanted in names:
             return names.index(wanted)
-    return next((i for i, name in enumerate(names) if "smiles" in name), None)
+    found = next((i for i, name in enumerate(names) if "smiles" in name), None)
+    return image_column(columns) if found is None else found
+
+
+def image_column(columns: Sequence[str]) -> int | None:
+    """The column of images, or None."""
+    names = [plain(column) for column in columns]
+    return names.index(IMAGE_NAME) if IMAGE_NAME in names else None
 
 
 def name_column(columns: Sequence[str]) -> int | None:

@@ -57,8 +57,8 @@ def get(
 
     Raises:
         ResourceError: There is no such card.
-        DataError: No place had the file, what came was not what the card describes, or another
-            file of its name is in the folder.
+        DataError: No place had the file, what came was not what the card describes, another file
+            of its name is in the folder, or it has to be got by hand.
     """
     return get_card(card(name), folder, progress, say)
 
@@ -70,6 +70,7 @@ def get_card(
     say: Callable[[str], None] | None = None,
 ) -> Path:
     """The data set of a card that need not be shipped; see ``get``."""
+    _check_fetched(card)
     where = _folder(card, folder)
     with explained(where):
         where.mkdir(parents=True, exist_ok=True)
@@ -90,9 +91,20 @@ def path(name: str, folder: str | Path | None = None) -> Path:
     if the_card.shipped:
         return get_card(the_card, folder)
     found = [p for places in the_card.files if (p := _present(places, where)) is not None]
+    _check_fetched(the_card)
     if len(found) == len(the_card.files):
         return found[0] if len(found) == 1 else where
     raise DataError(f"{name}: not fetched yet. Run: molae data get {name}")
+
+
+def _check_fetched(card: Card) -> None:
+    """Refuse a data set that everybody has to get from its authors.
+
+    Raises:
+        DataError: With how that is done.
+    """
+    if not card.files:
+        raise DataError(f"{card.name}: its terms do not let molae fetch it. {card.notes}")
 
 
 def _folder(card: Card, folder: str | Path | None) -> Path:

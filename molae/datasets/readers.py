@@ -1,4 +1,7 @@
-"""Molecules from files, one at a time: SMILES lists, tables, SDF and parquet, gzipped or not."""
+"""Molecules from files, one at a time: SMILES lists, tables, SDF and parquet, gzipped or not.
+
+Other texts too, and images, whose text is a PNG in a data URI (see ``molae.pictures``).
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from molae.datasets.columns import known_column, name_column, plain
+from molae.datasets.columns import image_column, known_column, name_column, plain
 from molae.datasets.files import DataError
+from molae.datasets.image_files import ImageSource, is_image_source, open_images
 from molae.datasets.sources import Source
 from molae.datasets.tables import Table, delimited, delimiter_of, parquet
+from molae.pictures import text_of
+
+#: Characters that a cell may have: an image is a long text.
+_LONGEST_CELL = 1 << 27
 
 
 class Record(NamedTuple):
     """One molecule as it stands in the input.
 
     Attributes:
-        line: Line of a text file, row of a parquet file or record of an SDF file, from 1.
+        line: Line of a text file, row of a parquet file, record of an SDF file or number of an
+            image, from 1.
         smiles: The SMILES text, not checked.
         name: What the input calls it, or "".
         row: All cells of a table by column, or None for a plain list.
@@ -53,11 +62,13 @@ class Reader(Iterator[Record]):
                 ...
 
     Args:
-        path: A file, or ``-`` for standard input. Suffixes are listed in ``sources.FORMATS``.
+        path: A file, or ``-`` for standard input. Suffixes are listed in ``sources.FORMATS``; or
+            a source of images, see ``molae.datasets.image_files``.
         column: Name or number (from 1) of the SMILES column of a table, of the field of an SDF
             file; guessed if None.
         whole_lines: Each line is one item as it stands, blanks included, without header, comments
-            or names; for expressions and other texts.
+            or names; for expressions and other texts. A table with a column ``image`` is read as
+            a table all the same.
         reject: Called with each bad line. Without it they are counted, and a warning is given at
             the end.
 
@@ -88,11 +99,16 @@ class Reader(Iterator[Record]):
         self.bad = 0
         self._first_bad: BadLine | None = None
         self._finished = False
-        self._source = Source(path)
-        self.name = self._source.name
+        self._source: Source | _Images
+        if is_image_source(path):
+            self._source = _Images(open_images(path))
+            self.name, self._records = self._source.name, self._pictures(self._source)
+            return
+        self._source = source = Source(path)
+        self.name = source.name
         try:
             with _explained(self.name):
-                self._records = self._whole() if whole_lines else self._opened(column)
+                self._records = (self._whole if whole_lines else self._opened)(source, column)
         except BaseException:
             self.close()
             raise
@@ -152,25 +168,43 @@ class Reader(Iterator[Record]):
         elif self._first_bad is None:
             self._first_bad = bad
 
-    def _opened(self, column: str | None) -> Iterator[Record]:
-        if self._source.format == "sdf":
-            return self._sdf(column)
-        if self._source.format == "parquet":
-            return self._table(parquet(self._source, column))
-        lines = enumerate(self._source.text(), 1)
+    def _opened(self, source: Source, column: str | None) -> Iterator[Record]:
+        if source.format == "sdf":
+            return self._sdf(source, column)
+        if source.format == "parquet":
+            return self._table(parquet(source, column))
+        lines = enumerate(source.text(), 1)
         first = next(((n, s) for n, s in lines if s.strip() and not s.startswith("#")), None)
         if first is None:
             return iter(())
-        delimiter = delimiter_of(first[1], self._source.format, column)
+        delimiter = delimiter_of(first[1], source.format, column)
         if delimiter is None:
             return self._list(chain([first], lines), _has_header(self.name, first[1], column))
         return self._table(delimited(self.name, first, (s for _, s in lines), delimiter, column))
 
-    def _whole(self) -> Iterator[Record]:
-        for number, line in enumerate(self._source.text(), 1):
-            text = line.strip()
-            if text:
-                yield Record(number, text, "", None)
+    def _whole(self, source: Source, column: str | None) -> Iterator[Record]:
+        if source.format == "parquet":
+            return self._table(parquet(source, column))
+        lines = ((n, line) for n, line in enumerate(source.text(), 1) if line.strip())
+        first = next(lines, None)
+        if first is None:
+            return iter(())
+        if (mark := _image_table(first[1])) is not None:
+            rest = (s for _, s in lines)
+            return _long_cells(self._table(delimited(self.name, first, rest, mark, column)))
+        return (Record(n, line.strip(), "", None) for n, line in chain([first], lines))
+
+    def _pictures(self, images: _Images) -> Iterator[Record]:
+        """Images as texts; the line of each is its number."""
+        source = images.source
+        for row in range(len(source)):
+            images.done = row + 1
+            try:
+                text = text_of(source.pixels(row))
+            except ValueError as error:
+                self._refuse(row + 1, source.title(row), str(error))
+                continue
+            yield Record(row + 1, text, source.title(row), None)
 
     def _list(self, lines: Iterable[tuple[int, str]], header: bool) -> Iterator[Record]:
         """SMILES, blank or tab, name."""
@@ -204,10 +238,10 @@ class Reader(Iterator[Record]):
             name = "" if named is None or cells[named] is None else str(cells[named])
             yield Record(line, smiles, name, dict(zip(columns, cells, strict=False)))
 
-    def _sdf(self, column: str | None) -> Iterator[Record]:
+    def _sdf(self, source: Source, column: str | None) -> Iterator[Record]:
         from molae.chem.sdf import read_sdf
 
-        entries = read_sdf(self._source.text())
+        entries = read_sdf(source.text())
         first = next(entries, None)
         if first is None:
             return iter(())
@@ -222,6 +256,42 @@ class Reader(Iterator[Record]):
                 yield Record(number, smiles, name, row)
             else:
                 self._refuse(number, name, reason)
+
+
+class _Images:
+    """A source of images as one opened input.
+
+    Attributes:
+        done: Images read so far.
+    """
+
+    def __init__(self, source: ImageSource) -> None:
+        self.source, self.name, self.done = source, source.name, 0
+
+    @property
+    def fraction(self) -> float:
+        """How much of it has been read, 0 to 1."""
+        return self.done / max(1, len(self.source))
+
+    def close(self) -> None:
+        """Nothing is left open between two images."""
+
+
+def _long_cells(records: Iterator[Record]) -> Iterator[Record]:
+    """Records of a table whose cells may be long; the limit of others shows a missing quote."""
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield from records
+    finally:
+        csv.field_size_limit(before)
+
+
+def _image_table(header: str) -> str | None:
+    """What separates the cells of a table that has a column of images; None for anything else."""
+    for mark in ",\t;":
+        if image_column(next(csv.reader([header], delimiter=mark), [])) is not None:
+            return mark
+    return None
 
 
 def _joined(cells: Sequence[Any]) -> str:

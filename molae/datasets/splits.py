@@ -5,16 +5,25 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
+
+from molae.pictures import is_image, key_of, pixels_of
 
 Keys = NDArray[np.uint64]
 Rows = NDArray[np.int64]
 
 
 def text_key(text: str) -> int:
-    """A 64-bit number that depends on nothing but the text (BLAKE2b)."""
+    """A 64-bit number that depends on nothing but the text (BLAKE2b).
+
+    For the text of an image on nothing but its pixels, however they were packed.
+    """
+    if is_image(text):
+        with suppress(ValueError):  # a damaged one is a text like any other
+            return key_of(pixels_of(text))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 

@@ -1,4 +1,7 @@
-"""Molecules to files, one at a time; a file gets its name only when it is whole."""
+"""Molecules to files, one at a time; a file gets its name only when it is whole.
+
+Other texts too. Where the first text is an image, the column is called ``image``.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,11 @@ from typing import IO, Any, Self, cast
 
 import numpy as np
 
-from molae.datasets.columns import known_column, name_column
+from molae.datasets.columns import IMAGE_NAME, known_column, name_column
 from molae.datasets.files import DataError, Target, disc_error, explained
 from molae.datasets.readers import BadLine
 from molae.datasets.sources import file_format
+from molae.pictures import is_image
 
 #: Rows gathered before parquet writes them as one group.
 GROUP = 16384
@@ -52,7 +56,7 @@ class Writer:
         self.types = dict(columns) if isinstance(columns, Mapping) else {}
         self.count = 0
         self._known = frozenset(self.columns)
-        self._target = Target(path)
+        self._target: Any = self._place()
         self._open = True
         try:
             with explained(path):
@@ -121,6 +125,10 @@ class Writer:
         else:
             self.abort()
 
+    def _place(self) -> Any:
+        """What is written to: a ``Target``, or what can be committed and aborted like one."""
+        return Target(self.path)
+
     def _start(self, stream: IO[bytes]) -> None:
         raise TypeError("use open_writer, which chooses the writer by suffix")
 
@@ -166,10 +174,16 @@ class TextWriter(Writer):
         self._csv = csv.writer(
             self._text, delimiter="," if self.format == "csv" else "\t", lineterminator="\n"
         )
-        if not self._plain and self.format != "sdf":
-            self._csv.writerow(self.columns)
+        self._headed = self._plain or self.format == "sdf"
+
+    def _head(self, row: Mapping[str, Any]) -> None:
+        """The line above the first row, or above nothing, unless there is one."""
+        if not self._headed:
+            self._headed = True
+            self._csv.writerow(headings(self.columns, self._smiles, row.get(self._smiles)))
 
     def _write(self, row: Mapping[str, Any]) -> None:
+        self._head(row)
         if self._plain:
             name = "" if self._name is None else " ".join(_cell(row.get(self._name)).split())
             self._text.write(
@@ -185,6 +199,7 @@ class TextWriter(Writer):
             self._csv.writerow([_cell(row.get(column)) for column in self.columns])
 
     def _end(self) -> None:
+        self._head({})
         self._text.flush()
         self._text.detach()  # closing it would close the target, or standard output
         if self._zip is not None:
@@ -194,6 +209,12 @@ class TextWriter(Writer):
         if os.fspath(self.path) != "-":
             super()._discard()
         _forget(self._text if hasattr(self, "_text") else None)
+
+
+def headings(columns: Sequence[str], texts: str, first: object) -> list[str]:
+    """Names of columns; that of the texts is ``image`` if the first of them is one."""
+    pictured = isinstance(first, str) and is_image(first)
+    return [IMAGE_NAME if pictured and name == texts else name for name in columns]
 
 
 def _forget(text: io.TextIOWrapper | None) -> None:
@@ -241,11 +262,10 @@ class ParquetWriter(Writer):
         arrow = self._arrow
         try:
             if self._schema is None:
-                self._schema = arrow.schema(
-                    [(c, self._type(c, values)) for c, values in self._rows.items()]
-                )
+                self._schema = arrow.schema(self._fields())
                 self._parquet = arrow.parquet.ParquetWriter(self._target.stream, self._schema)
-            table = arrow.Table.from_pydict(self._rows, schema=self._schema)
+            columns = dict(zip(self._schema.names, self._rows.values(), strict=True))
+            table = arrow.Table.from_pydict(columns, schema=self._schema)
         except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
             raise DataError(
                 f"{self.path}: rows do not fit the column types taken from the first {GROUP} rows "
@@ -254,6 +274,16 @@ class ParquetWriter(Writer):
         self._parquet.write_table(table)
         for values in self._rows.values():
             values.clear()
+
+    def _fields(self) -> list[tuple[str, Any]]:
+        """Names and types of the columns, from the first group."""
+        known = known_column(self.columns)
+        texts = self.columns[0 if known is None else known]
+        names = headings(self.columns, texts, next(iter(self._rows[texts]), None))
+        return [
+            (name, self._type(column, values))
+            for name, (column, values) in zip(names, self._rows.items(), strict=True)
+        ]
 
     def _type(self, column: str, values: list[Any]) -> Any:
         arrow = self._arrow
@@ -284,6 +314,8 @@ def open_writer(
 ) -> Writer:
     """A writer by suffix: ``.smi .txt .csv .tsv .sdf`` (each also ``.gz``) and ``.parquet``.
 
+    For images also ``.npz``, and a folder, see ``is_folder_name``.
+
     Args:
         path: A file, or ``-`` for standard output.
         columns: See ``Writer``.
@@ -296,17 +328,27 @@ def open_writer(
     if not columns:
         raise ValueError(f"{path}: no columns to write; expected at least the SMILES column")
     name = os.fspath(path)
+    if format is None and (name.endswith(".npz") or is_folder_name(name)):
+        from molae.datasets.image_writers import FolderWriter, NpzWriter
+
+        return NpzWriter(path, columns) if name.endswith(".npz") else FolderWriter(path, columns)
     kind = format or ("smi" if name == "-" else file_format(path))
     if kind is None or (kind == "parquet" and name.endswith(".gz")):
         raise DataError(
             f"{name}: cannot tell the format from this name. "
-            "Use .smi, .csv, .tsv or .sdf (also with .gz), or .parquet."
+            "Use .smi, .csv, .tsv or .sdf (also with .gz), or .parquet; for images also .png, "
+            ".npz, or a folder, which has no dot in its name."
         )
     if kind == "parquet":
         return ParquetWriter(path, columns)
     if kind not in ("smi", "csv", "tsv", "sdf"):
         raise ValueError(f"unknown format {kind!r}; expected smi, csv, tsv, sdf or parquet")
     return TextWriter(path, columns, kind)
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether an output is meant to be a folder: it ends with a slash, or has no suffix."""
+    return name.endswith(("/", os.sep)) or (name != "-" and "." not in os.path.basename(name))
 
 
 class RejectWriter:

@@ -9,12 +9,13 @@ from molae.densities.base import LatentDensity, NotFittedError
 from molae.densities.flow import NormalizingFlow
 from molae.densities.kernel import KernelDensity
 from molae.densities.mixture import BayesianMixture, GaussianMixture
-from molae.densities.normal import Gaussian, StandardNormal
+from molae.densities.normal import CentredGaussian, Gaussian, StandardNormal
 from molae.densities.two_stage import TwoStage
 from molae.names import DENSITIES, pick
 
 __all__ = [
     "BayesianMixture",
+    "CentredGaussian",
     "Gaussian",
     "GaussianMixture",
     "KernelDensity",
@@ -28,6 +29,7 @@ __all__ = [
 
 _CLASSES: dict[str, type[LatentDensity]] = {
     "prior": StandardNormal,
+    "centred": CentredGaussian,
     "gaussian": Gaussian,
     "gmm": GaussianMixture,
     "bayesian": BayesianMixture,

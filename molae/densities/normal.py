@@ -1,10 +1,10 @@
-"""One normal distribution: the standard one, and a Gaussian with full covariance."""
+"""One normal distribution: the standard one, and Gaussians with full covariance."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -69,6 +69,8 @@ class Gaussian(LatentDensity):
             that codes which do not fill the space still have a density.
     """
 
+    _name: ClassVar[str] = "gaussian"
+
     mean: Tensor  # (D,)
     scale_tril: Tensor  # lower triangular L (D, D) with L L^T = Sigma
 
@@ -84,7 +86,7 @@ class Gaussian(LatentDensity):
     def size(self) -> int:
         """D, the number of dimensions of a code."""
         if not len(self.mean):
-            raise not_fitted("gaussian")
+            raise not_fitted(self._name)
         return len(self.mean)
 
     def fit(self, z: Tensor, progress: Progress | None = None) -> Self:
@@ -94,14 +96,18 @@ class Gaussian(LatentDensity):
             ValueError: Fewer than 2 codes, all the same, or not finite.
         """
         device = self.mean.device
-        mean, scale_tril = moments(codes(z, "gaussian"), self.jitter)
-        self.mean, self.scale_tril = mean.to(device), scale_tril.to(device)
+        mean, scale_tril = moments(codes(z, self._name), self.jitter)
+        self.mean, self.scale_tril = self._middle(mean).to(device), scale_tril.to(device)
         return self
+
+    def _middle(self, mean: Tensor) -> Tensor:
+        """Where the distribution lies, given the mean of the codes, (D,)."""
+        return mean
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log N(z; mu, Sigma), (..., D) -> (...)."""
         if not len(self.mean):
-            raise not_fitted("gaussian")
+            raise not_fitted(self._name)
         value = normal_log_prob(z, self.mean, self.scale_tril)
         return value.to(z.device, torch.promote_types(z.dtype, torch.float32))
 
@@ -116,6 +122,36 @@ class Gaussian(LatentDensity):
         """Uniforms (n, D + 1) -> draws (n, D); the first column is not used."""
         which = torch.zeros(len(u), dtype=torch.int64, device=u.device)
         return affine(u, which, self.mean.unsqueeze(0), self.scale_tril.unsqueeze(0))
+
+
+class CentredGaussian(Gaussian):
+    """N(0, Sigma): the covariance of the codes around the origin, wherever their mean is.
+
+    What the authors of RAE drew from while they trained (Sigma is taken around the mean, as they
+    do). Of codes that a prior holds around the origin it is the Gaussian; of others it says what
+    leaving out the mean costs.
+
+    Args:
+        jitter: As for ``Gaussian``.
+    """
+
+    _name = "centred"
+
+    @classmethod
+    def like(cls, gaussian: Gaussian) -> Self:
+        """The one with the covariance of a Gaussian that was fitted.
+
+        Raises:
+            NotFittedError: It was not.
+        """
+        made = cls(gaussian.jitter)
+        made.mean = torch.zeros_like(gaussian.mean[: gaussian.size])
+        made.scale_tril = gaussian.scale_tril.clone()
+        return made
+
+    def _middle(self, mean: Tensor) -> Tensor:
+        """The origin, (D,)."""
+        return torch.zeros_like(mean)
 
 
 def moments(z: Tensor, jitter: float) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from molae.chem.fingerprints import morgan, tanimoto
+from molae.names import MIDPOINTS, pick
 
 #: Variance of the posterior means above which a dimension is active (Burda et al. 2016).
 ACTIVE = 1e-2
@@ -106,6 +107,35 @@ def principal_axes(z: Tensor, count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
     axes = axes * torch.sign(axes[largest, torch.arange(count)])
     spread = values.flip(0)[:count].clamp(min=0) / values.sum().clamp(min=1e-300)
     return z.double().mean(0), axes, spread
+
+
+def midpoints(a: Tensor, b: Tensor, kind: str) -> Tensor:
+    """The middle between codes, as Ghosh et al. (*From variational to deterministic autoencoders*,
+    ICLR 2020) judge interpolations: a (N, D), b (N, D) -> (N, D).
+
+    ``linear`` is the mean; ``rescaled`` the same direction at the mean length of all 2 N codes;
+    ``spherical`` turns half way from one direction to the other, at the mean length of the two
+    (for codes of one length that is the slerp of the authors). Where directions oppose or are
+    missing there is no such turn, and the mean is taken.
+
+    Raises:
+        ValueError: Unknown kind, or shapes that differ.
+    """
+    pick(MIDPOINTS, kind, "midpoint")
+    if a.shape != b.shape or a.ndim != 2:
+        raise ValueError(f"codes {tuple(a.shape)} and {tuple(b.shape)}; expected (N, D) twice")
+    mean = (a + b) / 2
+    if kind == "linear":
+        return mean
+    long_a, long_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)  # (N, 1)
+    if kind == "rescaled":
+        along, length = mean, torch.cat([long_a, long_b]).mean()
+    else:
+        along = a / long_a.clamp(min=1e-12) + b / long_b.clamp(min=1e-12)
+        length = (long_a + long_b) / 2
+        along = torch.where(torch.minimum(long_a, long_b) < 1e-9, 0.0, along)
+    size = along.norm(dim=1, keepdim=True)
+    return torch.where(size > 1e-4 * length, length * along / size.clamp(min=1e-12), mean)
 
 
 def smoothness(ways: Sequence[Sequence[str | None]]) -> float | None:

@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molae.names import REGULARIZERS, pick
+from molae.names import GRADIENTS, REGULARIZERS, pick
 from molae.nn.exactness import noise_draw
 from molae.objectives.base import Model, Objective, distortion
 from molae.objectives.regularizers import (
-    GRADIENTS,
     gradient_penalty,
     normalize_spectra,
     squared_weights,

@@ -15,12 +15,6 @@ from molae.nn.recurrence import double_backward
 from molae.objectives.base import Model
 from molae.types import Batch
 
-#: Forms of the gradient penalty, with a line of help each.
-GRADIENTS = {
-    "squared": "gradient of the squared output, as in the RAE authors' code",
-    "jacobian": "squared Frobenius norm of the Jacobian, as the RAE paper writes it",
-}
-
 #: Layers whose weight is one linear map of the layer before.
 _LINEAR_MAPS = (
     nn.Linear,
@@ -61,7 +55,8 @@ def gradient_penalty(model: Model, batch: Batch, z: Tensor, form: str) -> Tensor
     term that the paper writes, estimated without bias by ||J_n^T v||^2 with one v of random signs
     (Hutchinson 1990). Expect noise, not a number.
 
-    Examples must not look at each other in the decoder (no batch normalisation in training mode).
+    Where examples look at each other in the decoder (batch normalisation in training mode, as in
+    the authors' nets), the slope of n is that of the whole batch's total by z_n, as it is there.
     The second derivative needs kernels that have one and all the digits there are: autocast and
     cuDNN are off and attention is spelt out, in this call only.
 
@@ -69,7 +64,7 @@ def gradient_penalty(model: Model, batch: Batch, z: Tensor, form: str) -> Tensor
         model: Asked for its likelihood.
         batch: B examples.
         z: Codes, (B, D); gradients flow on to the encoder if they come from it.
-        form: A key of ``GRADIENTS``.
+        form: A key of ``molae.names.GRADIENTS``.
     """
     keep = torch.is_grad_enabled()
     with torch.enable_grad(), _twice_differentiable(z.device.type):

@@ -1,4 +1,4 @@
-"""What scores a molecule or an expression; ``oracle`` makes one of what people type."""
+"""What scores a molecule, an expression or an image; ``oracle`` makes one of what people type."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from molae.oracles.command import Command
 from molae.oracles.equation import Equation
 from molae.oracles.formula import Formula
 from molae.oracles.function import Function
+from molae.oracles.images import PREFIX, ClassChance, Ink, Likeness, image_oracle
 from molae.oracles.required import Required
 from molae.oracles.tasks import TaskOracle
 
 __all__ = [
     "Answer",
+    "ClassChance",
     "Command",
     "Equation",
     "Formula",
     "FormulaError",
     "Function",
+    "Ink",
+    "Likeness",
     "Oracle",
     "Required",
     "TaskOracle",
@@ -47,7 +51,8 @@ def oracle(
         text: A formula over names of ``molae.names`` such as ``qed - 0.2*sa`` (``Formula``), a
             task by its name (``TaskOracle``, which shows the parts of the task), a Python function
             as ``package.module:function`` or ``path/file.py:function`` (``Function``), or
-            ``equation``, also ``equation("1/3 + x")`` (``Equation``).
+            ``equation``, also ``equation("1/3 + x")`` (``Equation``). Of images ``images:ink``,
+            ``images:class=7`` and ``images:similar=FILE.png``, see ``molae.oracles.images``.
         requirements: Comparisons such as ``mw<500``; a molecule that does not meet one has no
             score.
         command: An external program instead of ``text`` (``Command``).
@@ -79,11 +84,13 @@ def oracle(
 
 
 def _no_formula(text: str) -> Oracle | None:
-    """The oracle if it is an equation or a function."""
+    """The oracle if it is an equation, of images, or a function."""
     equation = _EQUATION.fullmatch(text)
     if equation is not None:
         given = [target for target in equation.groups() if target is not None]
         return Equation(*given)
+    if text.lower().startswith(PREFIX):
+        return image_oracle(text)
     if _FUNCTION.fullmatch(text):
         return Function(text)
     if text.endswith(".py"):

@@ -106,7 +106,12 @@ class Oracle(ABC):
 
     An oracle can be sent to other processes. The same text gets the same score each time, or the
     cache makes it so.
+
+    Attributes:
+        reads: What the texts have to be, as codecs call their ``items``; None for anything.
     """
+
+    reads: str | None = None
 
     @property
     @abstractmethod

@@ -74,6 +74,8 @@ class Equation(Oracle):
         ValueError: The target is not finite everywhere.
     """
 
+    reads = "texts"
+
     def __init__(self, target: str = TARGET) -> None:
         self.target: Expression = parse(target, _VOCABULARY)
         self._x = points()

@@ -79,6 +79,8 @@ class Formula(Oracle):
         FormulaError: (a ValueError) The formula cannot be understood; with a caret.
     """
 
+    reads = "molecules"
+
     def __init__(self, text: str, requirements: Sequence[Requirement] = ()) -> None:
         self.expression: Expression = parse(text, VOCABULARY)
         self.requirements = tuple(requirements)

@@ -26,6 +26,8 @@ class Required(Oracle):
         requirements: All of them are to be met.
     """
 
+    reads = "molecules"
+
     def __init__(self, oracle: Oracle, requirements: Sequence[Requirement]) -> None:
         self.oracle = oracle
         self.requirements = tuple(requirements)

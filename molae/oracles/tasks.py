@@ -39,6 +39,8 @@ class TaskOracle(Oracle):
         ValueError: There is no such task, with the closest names.
     """
 
+    reads = "molecules"
+
     def __init__(self, name: str, requirements: Sequence[Requirement] = ()) -> None:
         self._name = pick(TASKS, name, "task")
         self.requirements = tuple(requirements)

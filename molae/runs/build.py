@@ -7,11 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from molae.codecs import CharacterCodec, GrammarCodec
+from molae.codecs import AnyCodec
 from molae.densities import LatentDensity, density
 from molae.models import Autoencoder
 from molae.names import pick
 from molae.nn.heads import ConstantNormalHead, DeltaHead, NormalHead, PropertyHead
+from molae.nn.image import ImageDecoder, ImageEncoder
+from molae.nn.image_published import CelebaDecoder, CelebaEncoder, MnistDecoder, MnistEncoder
 from molae.nn.sequence import (
     AutoregressiveDecoder,
     ConvolutionalEncoder,
@@ -21,12 +23,13 @@ from molae.nn.sequence import (
 from molae.objectives import Objective, WithProperties, objective
 from molae.runs.run import Run
 
-AnyCodec = GrammarCodec | CharacterCodec
-
 #: Encoders by name.
 ENCODERS: dict[str, type[nn.Module]] = {
     "recurrent": RecurrentEncoder,
     "convolutional": ConvolutionalEncoder,
+    "image": ImageEncoder,
+    "image_mnist": MnistEncoder,
+    "image_celeba": CelebaEncoder,
 }
 #: Heads by name.
 HEADS: dict[str, type[nn.Module]] = {
@@ -38,6 +41,9 @@ HEADS: dict[str, type[nn.Module]] = {
 DECODERS: dict[str, type[nn.Module]] = {
     "autoregressive": AutoregressiveDecoder,
     "feedforward": FeedForwardDecoder,
+    "image": ImageDecoder,
+    "image_mnist": MnistDecoder,
+    "image_celeba": CelebaDecoder,
 }
 #: The head that an objective is used with unless another is named.
 USUAL_HEAD = {
@@ -81,9 +87,8 @@ def build(config: dict[str, Any], codec: AnyCodec) -> Run:
 def _model(
     settings: dict[str, Any], codec: AnyCodec, properties: dict[str, Any] | None
 ) -> Autoencoder:
-    size, latent = codec.size, int(settings["latent_dim"])
-    given = {"size": size, "max_steps": codec.max_steps, "constraint": codec.constraint}
-    given["latent"] = latent
+    latent = int(settings["latent_dim"])
+    given = codec.slots | {"latent": latent}
     encoder = _make(ENCODERS, "encoder", settings["encoder"], given)
     # The decoder before the head, as a reader of the seed would expect of neither: any order will
     # do, but it must stay, or the same seed gives other weights. Properties come last, so that
@@ -100,9 +105,19 @@ def _model(
 def _make(
     table: dict[str, type[nn.Module]], kind: str, wanted: dict[str, Any], given: dict[str, Any]
 ) -> nn.Module:
-    """One slot: what the codec decides, and what the settings say."""
+    """One slot: what the codec decides, and what the settings say.
+
+    Raises:
+        ValueError: A name or a setting is unknown, or the slot is for another kind of data.
+    """
     made = table[pick(table, wanted["name"], kind)]
     takes = signature(made).parameters
+    lacking = [name for name, one in takes.items() if one.default is one.empty]
+    if lacking := [name for name in lacking if name not in {**given, **wanted}]:
+        raise ValueError(
+            f"the {kind} {wanted['name']!r} is not for this kind of data: nothing says its "
+            f"{' and '.join(lacking)}"
+        )
     settings = {name: value for name, value in wanted.items() if name != "name"}
     for name in settings:
         pick(takes, name, f"setting of {kind} {wanted['name']!r}")

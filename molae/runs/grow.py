@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from molae.codecs import CharacterCodec, GrammarCodec
 from molae.runs.folder import RunError
 from molae.runs.run import Run
 
@@ -16,13 +15,6 @@ _TABLES = {
     "decoder.to_logits.weight": 0,
     "decoder.to_logits.bias": 0,
 }
-
-
-def identities(codec: GrammarCodec | CharacterCodec) -> list[str]:
-    """What stays the same of each entry of the vocabulary when others are added, V texts."""
-    if isinstance(codec, CharacterCodec):
-        return [*codec.alphabet, ""]
-    return [codec.grammar.rule_text(rule) for rule in range(codec.size)]
 
 
 def carry(old: Run, new: Run) -> int:
@@ -40,11 +32,11 @@ def carry(old: Run, new: Run) -> int:
     Raises:
         RunError: The models differ in more than their rules.
     """
-    before = {text: row for row, text in enumerate(identities(old.codec))}
-    after = identities(new.codec)
+    before = {text: row for row, text in enumerate(old.codec.entries)}
+    after = new.codec.entries
     known = [(row, before[text]) for row, text in enumerate(after) if text in before]
-    to = torch.tensor([pair[0] for pair in known])
-    come = torch.tensor([pair[1] for pair in known])
+    to = torch.tensor([pair[0] for pair in known], dtype=torch.int64)
+    come = torch.tensor([pair[1] for pair in known], dtype=torch.int64)
     theirs, mine = old.model.state_dict(), new.model.state_dict()
     with torch.no_grad():
         for name, target in mine.items():

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from molae.chem.molecules import canonical as canonical_smiles
-from molae.codecs import CharacterCodec, GrammarCodec, codec_from_dict
+from molae.codecs import AnyCodec, codec_from_dict
 from molae.densities import LatentDensity
 from molae.draws import normals
 from molae.grammar.cfg import GrammarError
@@ -31,8 +31,8 @@ _UNBUILDABLE = (
 )  # fmt: skip
 #: Steps that a code is corrected in where it does not give back what was encoded.
 REFINE = 20
-#: Codes decoded at once, and texts encoded at once; results do not depend on them.
-_DECODED, _ENCODED = 8192, 512
+#: Texts encoded at once; results do not depend on it.
+_ENCODED = 512
 #: Steps from here on key the noise that is put on codes; choices of rules and draws of codes use
 #: others, so that no random number is used twice.
 _NOISE_STEP = 1 << 21
@@ -56,7 +56,7 @@ class Run:
 
     def __init__(
         self,
-        codec: GrammarCodec | CharacterCodec,
+        codec: AnyCodec,
         model: Autoencoder,
         objective: Objective,
         config: dict[str, Any],
@@ -218,7 +218,7 @@ class Run:
         """The code of each text.
 
         Args:
-            items: n SMILES, or whatever the grammar describes.
+            items: n SMILES, or whatever the codec reads: texts of a grammar, images as data URIs.
             refine: Steps that a code is corrected in at most, where the decoder does not give the
                 text back, see ``molae.runs.refine``; 0 takes the encoder's word.
 
@@ -234,16 +234,14 @@ class Run:
 
     @torch.no_grad()
     def codes(self, x: Tensor, refine: int = 0) -> Tensor:
-        """The code of each sequence: x (n, T) -> (n, D) float32 on the CPU.
+        """The code of each sequence (n, T) or image (n, C, H, W): (n, D) float32 on the CPU.
 
         With ``refine``, corrected in so many steps at most where x does not come back.
         """
         self.model.eval()
-        lengths = (x >= 0).sum(1)
         z = torch.zeros(len(x), self.size)
-        # Sequences of like length together, cut to the longest: padding costs time.
-        for rows in torch.split(lengths.argsort(), _ENCODED):
-            part = x[rows, : max(1, int(lengths[rows].max()))].to(self.device)
+        for rows, together in self.codec.groups(x, _ENCODED):
+            part = together.to(self.device)
             code = self.model.encode(part).float()
             z[rows] = (refined(self.model, part, code, refine) if refine else code).cpu()
         return z
@@ -283,9 +281,8 @@ class Run:
         index = torch.arange(len(z)) if index is None else index
         texts: list[str | None] = []
         self.model.eval()
-        for part, numbers in zip(
-            torch.split(z, _DECODED), torch.split(index, _DECODED), strict=True
-        ):
+        most = self.codec.at_once
+        for part, numbers in zip(torch.split(z, most), torch.split(index, most), strict=True):
             x = self.model.decode(
                 part.to(self.device, torch.float32),
                 None if told is None else told.expand(len(part), 1),
@@ -371,7 +368,7 @@ class Run:
         mean, std = (torch.tensor(table[name], dtype=torch.float64) for name in ("mean", "std"))
         parts = [
             self.model.predict(part.to(self.device, torch.float32)).cpu()
-            for part in torch.split(z, _DECODED)
+            for part in torch.split(z, self.codec.at_once)
         ]
         return (torch.cat(parts) * std + mean).float()
 

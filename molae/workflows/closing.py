@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from molae import __version__
-from molae.datasets.arrays import SequenceData
+from molae.datasets.arrays import DataSet
 from molae.datasets.splits import split_by_key
 from molae.densities import LatentDensity, density
 from molae.densities.base import Progress
@@ -35,14 +35,14 @@ Rows = NDArray[np.int64]
 
 def encoded(
     run: Run,
-    data: SequenceData,
+    data: DataSet,
     rows: Sequence[int] | Rows,
     progress: Progress | None = None,
 ) -> torch.Tensor:
-    """Codes of some rows, (n, D), with no more than some of them in memory as sequences."""
-    pieces = []
-    for first in range(0, len(rows), 8192):
-        piece = np.asarray(rows)[first : first + 8192]
+    """Codes of some rows, (n, D), with no more than some of them in memory as tensors."""
+    pieces, most = [], run.codec.at_once
+    for first in range(0, len(rows), most):
+        piece = np.asarray(rows)[first : first + most]
         pieces.append(run.codes(torch.from_numpy(data.array(piece))))
         if progress is not None:
             progress((first + len(piece)) / len(rows))
@@ -55,7 +55,7 @@ def some(rows: int | Rows, most: int, seed: int) -> Rows:
     return np.sort(rng.permutation(rows)[:most])
 
 
-def density_rows(data: SequenceData) -> tuple[Rows, Rows]:
+def density_rows(data: DataSet) -> tuple[Rows, Rows]:
     """Rows that densities are fitted to, and rows that they are judged by, a tenth.
 
     A hash of each text decides, so that the same text is held out in every data set, for every
@@ -70,7 +70,7 @@ def density_rows(data: SequenceData) -> tuple[Rows, Rows]:
     return parts["fitted"], parts["held"]
 
 
-def fit_densities(run: Run, data: SequenceData, seed: int, say: Say) -> None:
+def fit_densities(run: Run, data: DataSet, seed: int, say: Say) -> None:
     """Fit what codes will be drawn from, each by itself; says which cannot be fitted, and why.
 
     Such a density is left out of the run; the prior is always there. A tenth of the texts is not
@@ -100,11 +100,12 @@ def judged(densities: Mapping[str, LatentDensity], z: torch.Tensor) -> dict[str,
     return {"held_out": len(z), "nats": nats}
 
 
-def measure(run: Run, learnt: SequenceData, held: SequenceData) -> dict[str, Any]:
+def measure(run: Run, learnt: DataSet, held: DataSet) -> dict[str, Any]:
     """What is measured at the end of a training.
 
-    Exact reconstruction of at most ``MEASURED`` texts, on held-out data where there is any, and
-    how likely codes are under each density that it was not fitted to.
+    How well at most ``MEASURED`` texts come back, in the measure of the codec (the share that is
+    the same, or the squared error of images), on held-out data where there is any, and how likely
+    codes are under each density that it was not fitted to.
     """
     data = held if len(held) else learnt
     rows = some(len(data), MEASURED, 0)
@@ -112,9 +113,8 @@ def measure(run: Run, learnt: SequenceData, held: SequenceData) -> dict[str, Any
     x = torch.from_numpy(data.array(rows))
     wanted = run.spelling(run.codec.decode(x))
     found = run.decode(encoded(run, data, rows))
-    exact = sum(a == b for a, b in zip(wanted, found, strict=True))
     return {
-        "reconstruction": exact / len(rows),
+        **run.codec.agreement(wanted, found),
         "measured_on": "validation" if len(held) else "training",
         "measured": len(rows),
         "densities": judged(
@@ -125,8 +125,8 @@ def measure(run: Run, learnt: SequenceData, held: SequenceData) -> dict[str, Any
 
 def card(
     data: TrainingData,
-    learnt: SequenceData,
-    held: SequenceData,
+    learnt: DataSet,
+    held: DataSet,
     result: TrainingResult,
     command: str | None,
     *,
@@ -156,8 +156,7 @@ def card(
             "training": len(learnt),
             "validation": len(held),
             "rejected": data.rejected,
-            "rules": data.codec.size,
-            "max_steps": data.codec.max_steps,
+            **data.codec.counts,
         },
         "training": {
             "steps": result.steps,

@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from molae.datasets.arrays import SequenceData, join
-from molae.datasets.cache import cached
+from molae.datasets.arrays import DataSet, join
 from molae.densities import LatentDensity, density
 from molae.densities.base import Progress
 from molae.densities.mixture import Mixture
@@ -24,6 +23,8 @@ from molae.runs.folder import RunError, check_replaceable, put_density
 from molae.runs.places import shipped_as
 from molae.runs.run import Run
 from molae.workflows.closing import FITTED, JUDGED, density_rows, encoded, judged, some
+from molae.workflows.data import encoded_file
+from molae.workflows.held_out import split_seed
 from molae.workflows.origin import training_files
 from molae.workflows.reading import Show, worker_count
 from molae.workflows.train import hold_out
@@ -232,17 +233,16 @@ def _sequences(
     cache: Path | None,
     workers: int,
     stage: Stage,
-) -> tuple[SequenceData, int]:
+) -> tuple[DataSet, int]:
     """What the run learnt from, or all of other files, and the number of lines that are lost."""
     parts = []
     for file in training_files(run) if files is None else files:
         with stage(f"reading {Path(file).name}") as progress:
-            part = cached(
+            part = encoded_file(
                 run.codec,
                 file,
                 column=column,
-                whole_lines=not run.molecules,
-                folder=cache,
+                cache=cache,
                 workers=workers,
                 progress=_share_only(progress),
             )
@@ -250,16 +250,15 @@ def _sequences(
     data, rejected = join([part.data for part in parts]), sum(part.rejected for part in parts)
     if files is not None:
         return data, rejected
-    training = run.config.get("training", {})
-    share, seed = float(training.get("validation", 0.0)), int(training.get("seed", 0))
-    return hold_out(data, share, seed)[0], rejected
+    share = float(run.config.get("training", {}).get("validation", 0.0))
+    return hold_out(data, share, split_seed(run.config))[0], rejected
 
 
 def _share_only(progress: Progress) -> Show:
     return lambda _count, share: progress(share)
 
 
-def _codes(run: Run, data: SequenceData, most: int, seed: int, stage: Stage) -> _Codes:
+def _codes(run: Run, data: DataSet, most: int, seed: int, stage: Stage) -> _Codes:
     fitted, held = density_rows(data)
     with stage("encoding") as progress:
         z = encoded(run, data, some(fitted, most, seed), progress)

@@ -164,6 +164,18 @@ class Evaluated:
     train: Counted | None
     profiles: tuple[Profile, Profile] = field(repr=False)
 
+    def told(self) -> list[str]:
+        """Sentences on what was read."""
+        said = []
+        for label, one in (("generated", self.generated), ("reference", self.reference)):
+            why = ", ".join(f"{count:,} {reason}" for reason, count in one.reasons.items())
+            records = f"{label}: {one.valid:,} of {one.total:,} records are molecules"
+            said.append(records + (f" ({why})" if why else ""))
+        if not self.generated.valid:
+            source = self.generated.source
+            said.append(f"Nothing in {source} is a molecule: is this the right file and column?")
+        return said
+
     def types(self) -> dict[str, type]:
         """Columns of ``rows``, and what each holds."""
         return {"metric": str, "value": float, "reference": float, "note": str, "meaning": str}

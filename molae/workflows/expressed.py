@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from molae.codecs import CharacterCodec, GrammarCodec
+from molae.codecs import AnyCodec, CharacterCodec, ImageCodec
 
 #: An atom among the terminals: in brackets, whole or aromatic, or an element's symbol by itself.
 _ATOM = re.compile(r"\[\d*([A-Z][a-z]?|[a-z]{1,2}).*\]|([A-Z][a-z]?|[bcnops])")
@@ -14,11 +14,15 @@ _ORDER = ("C", "N", "O", "S", "P", "F", "Cl", "Br", "I", "B")
 _LISTED = 20
 
 
-def expressed(codec: GrammarCodec | CharacterCodec) -> str:
+def expressed(codec: AnyCodec) -> str:
     """Elements, and whether charges, isotopes, stereo and mixtures can be written.
 
-    "" where the texts are no molecules, or the codec writes characters and knows no atoms.
+    Of images their size; "" where texts are no molecules, or the codec writes characters and knows
+    no atoms.
     """
+    if isinstance(codec, ImageCodec):
+        colours = "colour" if codec.channels == 3 else "grey"
+        return f"{colours} images, {codec.height} x {codec.width} pixels, 8 bits a value"
     if isinstance(codec, CharacterCodec) or codec.spelling == "text":
         return ""
     words = codec.grammar.terminals
@@ -47,8 +51,10 @@ def elements(terminals: tuple[str, ...] | list[str]) -> list[str]:
     return [*(s for s in _ORDER if s in symbols), *sorted(symbols.difference(_ORDER))]
 
 
-def longest(codec: GrammarCodec | CharacterCodec) -> str:
-    """How long a text may be."""
+def longest(codec: AnyCodec) -> str:
+    """How long a text may be; "" for images."""
+    if isinstance(codec, ImageCodec):
+        return ""
     if isinstance(codec, CharacterCodec):
         return f"{codec.max_steps - 1} characters"
     if codec.spelling == "kekule" and codec.constraint.attributes:
@@ -56,8 +62,11 @@ def longest(codec: GrammarCodec | CharacterCodec) -> str:
     return f"{codec.max_steps} rules"
 
 
-def limits(codec: GrammarCodec | CharacterCodec) -> str:
+def limits(codec: AnyCodec) -> str:
     """What it refuses, and what to do about that."""
+    if isinstance(codec, ImageCodec):
+        other = "brought to this one" if codec.resize else "rejected"
+        return f"images of another size are {other}"
     if isinstance(codec, CharacterCodec):
         return "any text of its characters may come out, whether it is a molecule or not"
     if codec.spelling == "text":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
-from molae.codecs import GrammarCodec
+from molae.codecs import CharacterCodec, GrammarCodec, ImageCodec
 from molae.names import DENSITIES, OBJECTIVES
+from molae.objectives.published import CONVERSION, published_weights
 from molae.resources import weights_names, weights_path
 from molae.runs.build import USUAL_HEAD
 from molae.runs.folder import read_card
@@ -40,7 +42,7 @@ _OPTIONS = {
     "vae": "--beta, --beta-warmup, --noise-scale",
     "cvvae": "--beta, --beta-warmup, --noise",
     "wae": "--weight",
-    "rae": "--beta, --beta-warmup, --regularizer none|l2|gp|sn, --weight, --noise",
+    "rae": "--beta, --beta-warmup, --regularizer none|l2|gp|sn, --weight, --gradient, --noise",
     "ae": "--weight",
 }
 
@@ -54,6 +56,7 @@ def info(run: Run) -> dict[str, str]:
         "about": card.get("about"),
         **_made(run),
         "objective": _named(run.config["objective"]["name"], wanted),
+        "as published": _published(run),
         "encoder": _slot(settings["encoder"]),
         "head": _slot(settings["head"]),
         "decoder": _slot(settings["decoder"]),
@@ -66,8 +69,8 @@ def info(run: Run) -> dict[str, str]:
         "limits": limits(run.codec),
         "densities": ", ".join(["prior", *run.densities]),
         "drawn codes": f"blurred by {run.noise:g}, which the decoder is told" if run.noise else "",
-        "trained": _trained(card.get("training", {}), card.get("recipe", {})),
-        **_measured(card.get("metrics", {})),
+        "trained": _trained(card.get("training", {}), card.get("recipe", {}), run.codec.items),
+        **_measured(card.get("metrics", {}), run.codec.items),
         "versions": ", ".join(f"{k} {v}" for k, v in card.get("versions", {}).items()),
     }
     facts |= {f"note {n}": text for n, text in enumerate(card.get("notes", []), 1)}
@@ -98,6 +101,11 @@ def objectives() -> list[dict[str, str]]:
     ]
 
 
+def conversion() -> str:
+    """How weights compare with published ones, for people."""
+    return CONVERSION
+
+
 def densities() -> list[dict[str, str]]:
     """What codes can be drawn from, one row each."""
     return [{"density": name, "help": text} for name, text in DENSITIES.items()]
@@ -124,7 +132,7 @@ def _made(run: Run) -> dict[str, Any]:
             for part in files
         ),
         "sha256": ", ".join(part["sha256"] for part in files if part.get("sha256")),
-        "molecules": _pair(counts, "training", "validation"),
+        run.codec.items: _pair(counts, "training", "validation"),
     }
 
 
@@ -158,29 +166,46 @@ def _slot(settings: dict[str, Any]) -> str:
 
 def _vocabulary(run: Run) -> str:
     codec = run.codec
-    if not isinstance(codec, GrammarCodec):
+    if isinstance(codec, CharacterCodec):
         return f"{codec.size - 1} characters, at most {codec.max_steps - 1} of them, no promise"
+    if not isinstance(codec, GrammarCodec):
+        return ""
     promise = "every decoded molecule is valid" if codec.constraint.attributes else "no promise"
     return (
         f"{codec.size} rules of {codec.grammar.name}, at most {codec.max_steps} steps, {promise}"
     )
 
 
-def _trained(training: dict[str, Any], recipe: dict[str, Any]) -> str:
+def _published(run: Run) -> str:
+    """Weights in the units of the RAE paper's code, where the model is one that it might have."""
+    decoder: Any = run.model.decoder
+    codec = run.codec
+    if not isinstance(codec, ImageCodec) or decoder.pixels.kind != "gaussian":
+        return ""
+    sigma = math.exp(decoder.pixels.fixed)
+    weights = published_weights(run.config["objective"], run.size, codec.shape, sigma)
+    listed = ", ".join(f"{name} = {value:.3g}" for name, value in weights.items())
+    return f"{listed} in the units of the RAE paper's code"
+
+
+def _trained(training: dict[str, Any], recipe: dict[str, Any], items: str) -> str:
     """How long it was trained; of a recipe in stages, what is known is the last of them."""
     if not training:
         return ""
     stages = sum(" train " in f" {command} " for command in recipe.get("commands", []))
     which = f"last of {stages} stages: " if stages > 1 else ""
     length = f"{training['epochs']:g} epochs ({training['steps']:,} steps)"
-    pace = f"{training['seconds']:,.0f} s, {training['molecules_per_second']:,} molecules/s"
+    pace = f"{training['seconds']:,.0f} s, {training['molecules_per_second']:,} {items}/s"
     return f"{which}{length} in {pace}, {training['precision']} on {training['device']}"
 
 
-def _measured(metrics: dict[str, Any]) -> dict[str, str]:
+def _measured(metrics: dict[str, Any], items: str) -> dict[str, str]:
     """What was measured at the end of the training, and by ``molae evaluate`` since."""
     found = metrics.get("evaluation", {})
-    rows = {"reconstruction": _reconstruction(metrics, found), "properties": _properties(metrics)}
+    rows = {
+        "reconstruction": _reconstruction(metrics, found, items),
+        "properties": _properties(metrics),
+    }
     samples = {**found.get("densities", {}), "training data": found.get("training_data")}
     for name, numbers in samples.items():
         if numbers:
@@ -194,7 +219,7 @@ def _measured(metrics: dict[str, Any]) -> dict[str, str]:
     return rows
 
 
-def _reconstruction(metrics: dict[str, Any], found: dict[str, Any]) -> str:
+def _reconstruction(metrics: dict[str, Any], found: dict[str, Any], items: str) -> str:
     numbers = found.get("numbers", {})
     share, refined = numbers.get("reconstruction"), numbers.get("refined_reconstruction")
     if share is not None:
@@ -202,12 +227,13 @@ def _reconstruction(metrics: dict[str, Any], found: dict[str, Any]) -> str:
         on = f"{count:,} held-out molecules" if count else "held-out molecules"
         more = "" if refined is None else f"; {100 * refined:.1f} % from corrected codes"
         return f"{100 * share:.1f} % exact, on {on}{more}"
-    if "reconstruction" not in metrics:
+    if "reconstruction" in metrics:
+        told = f"{100 * metrics['reconstruction']:.1f} % exact"
+    elif "squared_error" in metrics:
+        told = f"squared error {metrics['squared_error']:.3g} a value (from 0 to 1)"
+    else:
         return ""
-    return (
-        f"{100 * metrics['reconstruction']:.1f} % exact, on {metrics['measured']:,} molecules of "
-        f"{metrics['measured_on']}"
-    )
+    return f"{told}, on {metrics['measured']:,} {items} of {metrics['measured_on']}"
 
 
 def _properties(metrics: dict[str, Any]) -> str:

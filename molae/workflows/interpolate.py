@@ -1,4 +1,4 @@
-"""From one molecule to another through the space of codes."""
+"""From one molecule or image to another through the space of codes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from molae.chem.fingerprints import morgan, tanimoto
+from molae.datasets.one_image import as_text
 from molae.names import pick
 from molae.runs.run import Run
 
@@ -16,6 +17,7 @@ Row = dict[str, Any]
 #: Ways from code to code.
 PATHS = {
     "linear": "a straight line",
+    "rescaled": "the straight line, brought to a length that changes evenly",
     "spherical": "along a great circle, the length changing evenly",
 }
 
@@ -25,7 +27,8 @@ def way(a: Tensor, b: Tensor, t: Tensor, path: str = "linear") -> Tensor:
 
     ``spherical`` turns the direction (Shoemake, *Animating rotation with quaternion curves*, 1985)
     and changes the length evenly; where directions agree, oppose or are missing it is the
-    straight line.
+    straight line. ``rescaled`` keeps the directions of the straight line, and changes the length
+    evenly as well.
 
     Raises:
         ValueError: Unknown path.
@@ -35,12 +38,15 @@ def way(a: Tensor, b: Tensor, t: Tensor, path: str = "linear") -> Tensor:
     if pick(PATHS, path, "path") == "linear":
         return line
     long_a, long_b = a.norm(), b.norm()
+    length: Tensor = (1 - t) * long_a + t * long_b  # (n, 1)
+    if path == "rescaled":
+        rescaled: Tensor = line / line.norm(dim=1, keepdim=True).clamp(min=1e-12) * length
+        return rescaled
     cosine = (a @ b / (long_a * long_b).clamp(min=1e-12)).clamp(-1, 1)
     angle = torch.arccos(cosine)
     if float(torch.sin(angle)) < 1e-4 or float(torch.minimum(long_a, long_b)) < 1e-9:
         return line
     turned: Tensor = torch.sin((1 - t) * angle) * a / long_a + torch.sin(t * angle) * b / long_b
-    length: Tensor = (1 - t) * long_a + t * long_b  # (n, 1)
     point: Tensor = length * turned / torch.sin(angle)  # (n, D)
     return point
 
@@ -50,10 +56,10 @@ def interpolate(run: Run, a: str, b: str, *, steps: int = 9, path: str = "linear
 
     Args:
         run: The model.
-        a: The first molecule.
-        b: The last molecule.
+        a: The first molecule; or text, or image (see ``molae.datasets.one_image.as_text``).
+        b: The last one.
         steps: Points on the way, both ends included.
-        path: ``linear`` or ``spherical``.
+        path: A key of ``PATHS``.
 
     Returns:
         Rows of ``smiles``, ``t`` (0 to 1) and, for molecules, ``to_first`` and ``to_last``: the
@@ -66,7 +72,7 @@ def interpolate(run: Run, a: str, b: str, *, steps: int = 9, path: str = "linear
     """
     if steps < 2:
         raise ValueError(f"steps is {steps}; expected at least 2, the two ends")
-    first, last = run.encode([a, b])
+    first, last = run.encode([as_text(a), as_text(b)])
     t = torch.linspace(0, 1, steps)
     texts = run.decode(way(first, last, t, path))
     rows: list[Row] = [

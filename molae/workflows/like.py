@@ -6,16 +6,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from molae.codecs.base import Encoding
+from molae.datasets.image_files import is_image_source
 from molae.datasets.readers import BadLine, Reader, Record
 from molae.datasets.sources import file_format
-from molae.datasets.splits import text_key
 from molae.datasets.writers import RejectWriter
 from molae.densities import Gaussian, LatentDensity
 from molae.densities import density as named_density
@@ -90,7 +88,7 @@ def read_examples(
             for lost in encoding.rejects:
                 line = records[lost.index].line
                 refuse(source, BadLine(line, lost.text, lost.reason, lost.token))
-            fresh = [seen.add(key) for key in _keys(encoding)]
+            fresh = [seen.add(key) for key in encoding.hashes()]
             found.duplicates += fresh.count(False)
             if any(fresh):
                 pieces.append(run.codes(encoding.padded()[torch.tensor(fresh)]))
@@ -114,7 +112,7 @@ def _sources(
     listed: list[Record] = []
     for item in given:
         name = os.fspath(item)
-        if name == "-" or os.path.exists(name) or file_format(name) is not None:
+        if name == "-" or os.path.exists(name) or _like_a_file(name):
             bad = partial(refuse, "standard input" if name == "-" else name)
             with Reader(name, column, whole_lines=not run.molecules, reject=bad) as reader:
                 yield from ((reader.name, piece) for piece in chunks(reader))
@@ -124,10 +122,9 @@ def _sources(
         yield _LISTED, listed
 
 
-def _keys(encoding: Encoding) -> Iterator[int]:
-    """A key for each sequence: a molecule has the same one in every spelling."""
-    for first, last in pairwise(encoding.offsets.tolist()):
-        yield text_key(encoding.rules[first:last].tobytes().hex())
+def _like_a_file(name: str) -> bool:
+    """Whether a text was meant as the name of a file or another source."""
+    return file_format(name) is not None or is_image_source(name) or name.endswith(".npz")
 
 
 def density_like(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from molae.chem.fingerprints import morgan, tanimoto
+from molae.datasets.one_image import as_text
 from molae.densities import KernelDensity
 from molae.runs.run import Run
 
@@ -91,9 +92,11 @@ def neighbors(
 ) -> list[Row]:
     """Different molecules decoded from around a molecule's code, the most similar first.
 
+    Of other texts, and of images, those come first whose codes are nearest.
+
     Args:
         run: The model.
-        smiles: The molecule.
+        smiles: The molecule; or text, or image (see ``molae.datasets.one_image.as_text``).
         n: How many; there may be fewer if the radius is small.
         radius: Standard deviation of the normal noise on the code, see ``near``.
         seed: Of the noise.
@@ -101,32 +104,40 @@ def neighbors(
 
     Returns:
         Rows of ``smiles`` (canonical) and ``similarity`` (Tanimoto, Morgan fingerprints of radius
-        2), without the molecule itself.
+        2; None for what are no molecules), without the molecule itself.
 
     Raises:
         EncodeError: The molecule cannot be encoded.
-        ValueError: The radius is not above 0, or the run writes no molecules.
+        ValueError: The radius is not above 0.
     """
     if n < 1:
         raise ValueError(f"n is {n}; expected at least 1")
-    if not run.molecules:
-        raise ValueError("this run writes no molecules, and similarity is one of molecules")
-    source, noise = near(run, run.encode([smiles]), radius)
-    found: dict[str, None] = {}
+    smiles = as_text(smiles)
+    center = run.encode([smiles])
+    source, noise = near(run, center, radius)
+    found: dict[str, float] = {}  # text -> distance of its code
     own = run.spelling([smiles])[0]
     for start in range(0, max(BATCH, PATIENCE * n), BATCH):
         index = torch.arange(start, start + BATCH)
+        z = run.blurred(source.sample_rows(seed, index), noise, seed, index)
         texts = run.decode(
-            run.blurred(source.sample_rows(seed, index), noise, seed, index),
+            z,
             seed=None if temperature is None else seed,
             temperature=temperature,
             index=index,
             noise=noise,
         )
-        found |= dict.fromkeys(text for text in texts if text is not None and text != own)
+        far = ((z - center) / code_scale(run)).norm(dim=1).tolist()
+        for text, distance in zip(texts, far, strict=True):
+            if text is not None and text != own:
+                found.setdefault(text, distance)
         if len(found) >= n:
             break
-    return _ranked(own or smiles, list(found)[:n])
+    first = list(found)[:n]
+    if run.molecules:
+        return _ranked(own or smiles, first)
+    first.sort(key=lambda text: found[text])
+    return [{"smiles": text, "similarity": None} for text in first]
 
 
 def _ranked(own: str, texts: list[str]) -> list[Row]:

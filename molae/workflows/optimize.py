@@ -170,7 +170,7 @@ def optimize(
         settings["oracle_given"] = True
     scorer = make_oracle(settings, given)
     settings, run = with_model(settings, run, device, resume, say)
-    check_fits(scorer, settings["requirements"], run is None or run.molecules)
+    check_fits(scorer, settings["requirements"], _items(run))
     with ExitStack() as stack:
         stack.enter_context(folder.alone())
         kept = None if cache is None else stack.enter_context(Cache(cache))
@@ -219,6 +219,11 @@ def _named(thing: str | Path | Run | Sequence[str] | None) -> str | None:
     if not isinstance(thing, str | Path):
         return GIVEN
     return os.fspath(Path(thing).resolve() if Path(thing).is_dir() else thing)
+
+
+def _items(run: Run | None) -> str:
+    """What is scored: what the model writes, molecules where there is none."""
+    return "molecules" if run is None else run.codec.items
 
 
 def _listed(texts: Sequence[str] | None) -> list[str] | None:
@@ -284,7 +289,7 @@ def suggest(
     check_strategy(settings)
     given = model if isinstance(model, Run) else None
     settings, run = with_model(settings, given, device, going, say)
-    check_fits(None, settings["requirements"], run is None or run.molecules)
+    check_fits(None, settings["requirements"], _items(run))
     with folder.alone():
         if not going:
             folder.check_free()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from molae.names import FUNCTIONS, ORACLES, PROPERTIES, REFERENCES, TASKS
 
+#: How names of oracles of images begin.
+_IMAGES = "images:"
 #: What kind of thing the names of a table are.
-_KINDS = (
+_KINDS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("property", PROPERTIES),
     ("comparison", REFERENCES),
     ("function", FUNCTIONS),
     ("task", TASKS),
-    ("expression", ORACLES),
+    ("image", {name: text for name, text in ORACLES.items() if name.startswith(_IMAGES)}),
+    ("expression", {name: text for name, text in ORACLES.items() if not name.startswith(_IMAGES)}),
 )
 
 #: What may be typed after ``molae optimize``, and what it means.
@@ -26,6 +31,8 @@ EXAMPLES: dict[str, str] = {
     '--oracle-command "./dock.sh {smiles}"': "your program, run for each molecule, writes a score",
     '--oracle-command "python dock.py"': "your program, reads SMILES, writes a score for each",
     "--oracle 'equation(\"1/3 + x + sin(x*x)\")'": "for a model of expressions: how near it comes",
+    "--oracle images:ink": "for a model of images: the brighter the better",
+    "--oracle images:class=7": "for a model of images: what the shipped classifier takes for a 7",
 }
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from molae.datasets.cards import cards
 from molae.datasets.download import path as data_set
-from molae.datasets.files import DataError, data_digest
+from molae.datasets.files import DataError
+from molae.datasets.image_files import DIGITS, divided, is_image_source, source_digest
 from molae.runs.folder import RunError
 from molae.runs.run import Run
 
 
 def training_files(run: Run) -> list[Path]:
-    """The files that a run was trained on, found again by name and digest.
+    """The files (or folders of images) that a run was trained on, found again by name and digest.
 
     They are looked for under the names in the command that made the run, in this folder, in the
     run's and in the one above it, and among the data sets that molae knows.
@@ -31,9 +32,9 @@ def training_files(run: Run) -> list[Path]:
 
 
 def _found(run: Run, name: str, sha256: str) -> Path:
-    there = [path for path in _places(run, name) if path.is_file()]
+    there = [path for path in _places(run, name) if _is_there(path)]
     for path in there:
-        if data_digest(path) == sha256:
+        if source_digest(path) == sha256:
             return path
     if there:
         raise RunError(
@@ -43,6 +44,13 @@ def _found(run: Run, name: str, sha256: str) -> Path:
     raise RunError(
         f"the data of {run.folder}, {name}, is not found here: say where it is with --data FILE"
     )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, a part of one, a folder of images, or scikit-learn's digits."""
+    place, _ = divided(path)
+    known = place.is_file() or str(path) == DIGITS
+    return known or (place.is_dir() and is_image_source(place))
 
 
 def _places(run: Run, name: str) -> Iterator[Path]:

@@ -8,13 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from molae.datasets.files import DataError
+from molae.datasets.columns import known_column
+from molae.datasets.files import DataError, replacing
 from molae.datasets.writers import open_writer
+from molae.pictures import is_image, save_png, sheet
 
 Row = Mapping[str, Any]
 
-#: Molecules in one picture at most: more could not be looked at.
+#: Molecules or images in one picture at most: more could not be looked at.
 DRAWN = 1000
+#: Molecules beside each other, unless something else is asked for.
+PER_ROW = 5
 
 
 class Output(Protocol):
@@ -38,18 +42,28 @@ class Output(Protocol):
 
 
 class Picture:
-    """Rows drawn as molecules when the block ends well.
+    """Rows drawn as molecules, or images in a grid, when the block ends well.
 
     Args:
-        path: ``.png`` or ``.svg``.
+        path: ``.png``; or ``.svg`` for molecules.
+        columns: See ``open_output``.
         legend: The line under a molecule, from its row.
-        per_row: Molecules beside each other.
+        per_row: Molecules or images beside each other; None for ``PER_ROW`` molecules, and for a
+            grid of images that is as square as it can be.
+        below: The column of what is shown under each image, if anything is.
     """
 
     def __init__(
-        self, path: str | Path, legend: Callable[[Row], str] | None, per_row: int
+        self,
+        path: str | Path,
+        columns: Sequence[str],
+        legend: Callable[[Row], str] | None,
+        per_row: int | None,
+        below: str | None = None,
     ) -> None:
-        self.path, self.legend, self.per_row = path, legend, per_row
+        self.path, self.legend, self.per_row, self.below = path, legend, per_row, below
+        known = known_column(columns)
+        self.column = columns[0 if known is None else known]
         self.count = 0
         self._rows: list[Row] = []
         parent = Path(path).parent
@@ -64,8 +78,8 @@ class Picture:
         """
         if self.count == DRAWN:
             raise DataError(
-                f"{self.path}: a picture shows at most {DRAWN} molecules; write .smi or .csv, or "
-                "ask for fewer"
+                f"{self.path}: a picture shows at most {DRAWN}; ask for fewer, or write a table "
+                "(.csv), a list (.smi) or for images .npz or a folder"
             )
         self._rows.append(dict(row))
         self.count += 1
@@ -82,13 +96,27 @@ class Picture:
         if error is not None:
             return
         if not self._rows:
-            raise DataError(f"{self.path}: there is no molecule to draw")
-        from molae.chem.drawing import grid
-        from molae.datasets.files import replacing
+            raise DataError(f"{self.path}: there is nothing to draw")
+        texts = [row[self.column] for row in self._rows]
+        with replacing(self.path) as part:
+            if is_image(texts[0] or ""):
+                self._sheet(texts, part)
+            else:
+                self._drawing(texts, part)
+
+    def _sheet(self, texts: Sequence[str], part: Path) -> None:
+        """Images side by side; they need no legend to be told apart."""
+        if os.fspath(self.path).lower().endswith(".svg"):
+            raise DataError(f"{self.path}: images have pixels; write .png")
+        below = [] if self.below is None else [row[self.below] for row in self._rows]
+        save_png(sheet(texts, self.per_row, below), part)
+
+    def _drawing(self, texts: Sequence[str], part: Path) -> None:
+        """Molecules, drawn."""
+        from molae.chem import drawing
 
         legends = None if self.legend is None else [self.legend(row) for row in self._rows]
-        with replacing(self.path) as part:
-            grid([row["smiles"] for row in self._rows], part, legends, columns=self.per_row)
+        drawing.grid(texts, part, legends, columns=self.per_row or PER_ROW)
 
 
 def open_output(
@@ -96,22 +124,24 @@ def open_output(
     columns: Sequence[str] | Mapping[str, type] = ("smiles",),
     *,
     legend: Callable[[Row], str] | None = None,
-    per_row: int = 5,
+    per_row: int | None = None,
+    below: str | None = None,
     format: str | None = None,
 ) -> Output:
     """What rows are written to, by suffix.
 
     Args:
-        path: ``.smi .csv .tsv .sdf`` (also ``.gz``), ``.parquet``, ``.png`` or ``.svg``; ``-`` is
-            standard output.
+        path: ``.smi .csv .tsv .sdf`` (also ``.gz``), ``.parquet``, ``.png`` or ``.svg``; for
+            images also ``.npz`` or a folder, with a slash at its end; ``-`` is standard output.
         columns: In order, with types where they are known.
         legend: For pictures: the line under a molecule.
-        per_row: For pictures: molecules beside each other.
+        per_row: For pictures: molecules or images beside each other, see ``Picture``.
+        below: For pictures of images: the column of what is shown under each.
         format: For tables: see ``datasets.writers.open_writer``.
 
     Raises:
         DataError: Unknown suffix, or a place that cannot be written.
     """
     if os.fspath(path).lower().endswith((".png", ".svg")):
-        return Picture(path, legend, per_row)
+        return Picture(path, list(columns), legend, per_row, below)
     return open_writer(path, columns, format)

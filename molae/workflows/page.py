@@ -27,14 +27,14 @@ def page(done: Evaluation) -> str:
     title = f"Evaluation of {done.about['run'] or 'a model'}"
     sections = [
         _about(done),
-        _tiles(done),
-        _notes(done),
+        tiles(done),
+        notes(done),
         _table(done),
         _molecules(done),
         _histograms(done),
         _map(done),
         _strips(done),
-        _glossary(done),
+        glossary(done),
     ]
     body = "\n".join(section for section in sections if section)
     return Template(report_template()).substitute(title=escape(title), body=body)
@@ -72,31 +72,34 @@ def _about(done: Evaluation) -> str:
     return f'<p class="soft">{text}{made}</p>'
 
 
-def _meaning(done: Evaluation, name: str) -> str:
+def meaning(done: Evaluation, name: str) -> str:
     """The definition of a number, and on how much it was measured."""
     size = done.sizes.get(name)
     measured = f" Measured on {size:,}." if size else ""
     return escape(done.definitions.get(name, name) + measured)
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
+    """The name of a number, for people."""
     return escape(name.replace("_", " "))
 
 
-def _tiles(done: Evaluation) -> str:
-    tiles = []
+def tiles(done: Evaluation) -> str:
+    """The numbers of the run as a whole."""
+    shown_ones = []
     for name, value in done.numbers.items():
         sure, size = done.sure(name, value), done.sizes.get(name)
-        below = f"<span>{_between(sure)}</span>" if sure else ""
+        below = f"<span>{between(sure)}</span>" if sure else ""
         below += f"<span>n = {size:,}</span>" if size else ""
-        tiles.append(
-            f'<div class="tile"><span title="{_meaning(done, name)}">{_words(name)}</span>'
+        shown_ones.append(
+            f'<div class="tile"><span title="{meaning(done, name)}">{words(name)}</span>'
             f"<b>{shown(value)}</b>{below}</div>"
         )
-    return f'<h2>The model</h2>\n<div class="tiles">{"".join(tiles)}</div>'
+    return f'<h2>The model</h2>\n<div class="tiles">{"".join(shown_ones)}</div>'
 
 
-def _notes(done: Evaluation) -> str:
+def notes(done: Evaluation) -> str:
+    """What is missing, doubtful or promised."""
     items = "".join(f"<li>{escape(note)}</li>" for note in done.notes)
     return f"<h2>Notes</h2>\n<ul>{items}</ul>" if items else ""
 
@@ -120,7 +123,7 @@ def _table(done: Evaluation) -> str:
                 _cell(done, name, numbers.get(name), who in done.densities)
                 for who, numbers in sets.items()
             )
-            tip = f'<span title="{_meaning(done, name)}">{_words(name)}</span>'
+            tip = f'<span title="{meaning(done, name)}">{words(name)}</span>'
             rows.append(f'<tr><th scope="row">{tip}</th>{cells}</tr>')
         bodies.append(f"<tbody>{''.join(rows)}</tbody>")
     said = (
@@ -137,11 +140,12 @@ def _table(done: Evaluation) -> str:
 def _cell(done: Evaluation, name: str, value: float | None, generated: bool) -> str:
     """A number, and how sure it is if it is a share of what was generated."""
     sure = done.sure(name, value) if generated else None
-    tip = f' title="{_between(sure)}"' if sure else ""
+    tip = f' title="{between(sure)}"' if sure else ""
     return f"<td{tip}>{shown(value)}</td>"
 
 
-def _between(sure: tuple[float, float]) -> str:
+def between(sure: tuple[float, float]) -> str:
+    """A confidence interval, for people."""
     return f"95 % confidence interval: {shown(sure[0])} to {shown(sure[1])}"
 
 
@@ -261,10 +265,11 @@ def _points(rows: Sequence[dict[str, Any]]) -> tuple[list[str | None], list[str]
     return [row["smiles"] for row in rows], captions
 
 
-def _glossary(done: Evaluation) -> str:
+def glossary(done: Evaluation) -> str:
+    """What every number is."""
     used = {*done.numbers, *done.columns()}
     items = "".join(
-        f"<dt>{_words(name)}</dt><dd>{_meaning(done, name)}</dd>"
+        f"<dt>{words(name)}</dt><dd>{meaning(done, name)}</dd>"
         for name in done.definitions
         if name in used
     )

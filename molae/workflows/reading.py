@@ -42,7 +42,7 @@ def worker_count(workers: int | None) -> int:
 
 
 @contextmanager
-def bar(label: str, enabled: bool) -> Iterator[Show]:
+def bar(label: str, enabled: bool, items: str = "molecules") -> Iterator[Show]:
     """A bar on standard error while a file is read; nothing where that is no terminal."""
     console = Console(file=sys.stderr)
     if not enabled or not console.is_terminal:
@@ -51,7 +51,7 @@ def bar(label: str, enabled: bool) -> Iterator[Show]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[items]:,} molecules"),
+        TextColumn(f"{{task.fields[items]:,}} {items}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as shown:

@@ -1,4 +1,4 @@
-"""How often encoding and decoding gives the same molecule back."""
+"""How well molecules, texts and images come back from their codes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from molae.workflows.reading import Input, worker_count
 
 @dataclass(frozen=True)
 class Miss:
-    """A molecule that came back as another.
+    """A molecule that came back as another; or an image, beside what came back.
 
     Attributes:
         line: Where it stands in the file.
         smiles: What went in, canonical.
         decoded: What came out, canonical, or None for nothing.
         similarity: Tanimoto similarity of the two; None where one is no molecule.
+        squared_error: Of the values of an image, from 0 to 1; None for all else.
     """
 
     line: int
     smiles: str
     decoded: str | None
-    similarity: float | None
+    similarity: float | None = None
+    squared_error: float | None = None
 
 
 @dataclass
@@ -42,7 +44,8 @@ class Reconstruction:
         exact: Those that came back from the corrected code.
         rejected: Lines that could not be encoded.
         reasons: How many of these by reason.
-        misses: The others.
+        misses: The others; all of what does not come back exactly, such as images.
+        squared_error: Its mean over images; None for all else.
     """
 
     tried: int = 0
@@ -51,6 +54,7 @@ class Reconstruction:
     rejected: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     misses: list[Miss] = field(default_factory=list)
+    squared_error: float | None = None
 
     @property
     def rate(self) -> float:
@@ -68,15 +72,16 @@ def reconstruct(
     refine: int = REFINE,
     workers: int | None = None,
 ) -> Reconstruction:
-    """Encode and greedily decode the molecules of a file.
+    """Encode and greedily decode the molecules, texts or images of a file.
 
     Args:
         run: The model.
-        source: A molecule file, or ``-``.
+        source: A molecule file, or ``-``; images, see ``molae.datasets.image_files``.
         column: SMILES column of a table.
         limit: Look at so many lines at most.
         rejects: Where to write what could not be encoded.
-        refine: Steps that a code is corrected in at most, see ``Run.encode``.
+        refine: Steps that a code is corrected in at most, see ``Run.encode``; those of images
+            are as they are.
         workers: Processes that read molecules.
 
     Raises:
@@ -95,6 +100,9 @@ def reconstruct(
                     break
         if not result.tried:
             raise given.nothing_used()
+        if not run.codec.exact:
+            errors = [miss.squared_error for miss in result.misses]
+            result.squared_error = sum(each or 0.0 for each in errors) / len(errors)
         result.rejected = given.rejected.count
         result.reasons = dict(given.rejected.reasons.most_common())
     return result
@@ -118,17 +126,24 @@ def _one_chunk(
     found = run.decode(run.codes(x))
     missed = [i for i, before in enumerate(wanted) if found[i] != before]
     result.direct += len(wanted) - len(missed)
-    if missed and refine:
+    if missed and refine and run.codec.exact:
         better = run.decode(run.codes(x[missed], refine))
         for i, after in zip(missed, better, strict=True):
             found[i] = after
     for row, before, after in zip(encoding.kept, wanted, found, strict=True):
         result.tried += 1
-        if before == after:
-            result.exact += 1
-        else:
-            near = _similarity(before, after) if run.molecules else None
-            result.misses.append(Miss(records[row].line, before or "", after, near))
+        result.exact += before == after
+        if before != after or not run.codec.exact:
+            result.misses.append(_compared(run, records[row].line, before, after))
+
+
+def _compared(run: Run, line: int, before: str | None, after: str | None) -> Miss:
+    """What came back beside what went in, and how far the two are apart."""
+    if not run.codec.exact:
+        error = run.codec.agreement([before], [after])["squared_error"]
+        return Miss(line, before or "", after, squared_error=error)
+    near = _similarity(before, after) if run.molecules else None
+    return Miss(line, before or "", after, near)
 
 
 def _similarity(before: str | None, after: str | None) -> float | None:

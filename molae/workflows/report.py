@@ -8,7 +8,10 @@ from pathlib import Path
 from molae.datasets.files import DataError, replacing
 from molae.datasets.writers import open_writer
 from molae.workflows.evaluate import Evaluated
+from molae.workflows.evaluate_pictures import EvaluatedImages
 from molae.workflows.evaluation import Evaluation
+from molae.workflows.image_evaluation import ImageEvaluation
+from molae.workflows.image_page import image_page
 from molae.workflows.page import page
 
 
@@ -17,7 +20,7 @@ def check_report(path: str | Path, *, of_model: bool) -> None:
 
     Args:
         path: Where to.
-        of_model: Whether a model is evaluated, or a file of molecules, of which no page is made.
+        of_model: Whether a model is evaluated, or a file, of which no page is made.
 
     Raises:
         DataError: Unknown suffix, or no such folder.
@@ -35,12 +38,12 @@ def check_report(path: str | Path, *, of_model: bool) -> None:
         raise DataError(f"{path}: the folder {place.parent} does not exist. Make it first.")
 
 
-def write_report(done: Evaluation | Evaluated, path: str | Path) -> None:
+def write_report(done: Evaluation | Evaluated | EvaluatedImages, path: str | Path) -> None:
     """Write an evaluation, whole or not at all.
 
     ``.json`` has every number with its definition. ``.csv`` and ``.tsv`` have, of a model, one row
-    for each density (and for the training data and the reference, where they are known), of a file
-    one for each metric. ``.html`` is a page that needs nothing beside it.
+    for each density (and for training data, reference and other sets of images, where there are
+    such), of a file one for each metric. ``.html`` is a page that needs nothing beside it.
 
     Raises:
         DataError: Unknown suffix, or the place cannot be written.
@@ -53,7 +56,7 @@ def write_report(done: Evaluation | Evaluated, path: str | Path) -> None:
             out.write_all(rows)
         return
     if suffix == ".html" and isinstance(done, Evaluation):
-        text = page(done)
+        text = image_page(done) if isinstance(done, ImageEvaluation) else page(done)
     else:
         text = json.dumps(done.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with replacing(path) as part:

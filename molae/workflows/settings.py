@@ -4,92 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from inspect import signature
+from dataclasses import replace
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 from molae.codecs import GrammarCodec
 from molae.grammar.restrict import restricted, tokens_in
-from molae.names import CODECS, DECODERS, HEADS, OBJECTIVES, PROPERTIES, REGULARIZERS, pick
+from molae.names import CODECS
 from molae.nn.exactness import noise_draw, noise_range
 from molae.objectives.schedules import plain, schedule, settled
-from molae.runs.build import DECODERS as MADE_DECODERS
-from molae.runs.build import ENCODERS, USUAL_HEAD
+from molae.runs.build import DECODERS, ENCODERS, USUAL_HEAD
 from molae.runs.folder import RunError
 from molae.runs.run import Run
 from molae.types import Schedule
+from molae.workflows.asked import Asked
 from molae.workflows.data import named_grammar
+from molae.workflows.usual import USUAL, Usual
 
-#: What is built where nothing is said.
-LATENT_DIM, EMBEDDING, ENCODER_HIDDEN, COMPONENTS, GRAMMAR = 56, 128, 384, 10, "smiles"
+#: Gaussians in the mixture that is fitted to codes.
+COMPONENTS = 10
 #: The head for properties: its width, and what its part of the loss is multiplied with.
 PROPERTY_HIDDEN, PROPERTY_WEIGHT = 128, 1.0
 
-#: The settings of each objective, with what they are where nothing is said; None is 1 / D.
-_USUAL: dict[str, dict[str, Any]] = {
-    "rae": {"beta": 0.05, "regularizer": "l2", "weight": 1e-5, "noise": [0.1, 2.0]},
-    "vae": {"beta": None, "noise_scale": 1.0},
-    "cvvae": {"beta": None},
-    "wae": {"weight": 10.0},
-    "ae": {"weight": 0.0},
-}
+#: Options of objectives that a run may be trained on with.
 _TUNED = ("beta", "weight", "noise", "noise_scale")
-#: What it is for a decoder that cannot be told of noise: one level, and a weaker hold on codes,
-#: which have less reason to spread.
-_UNTOLD = {"beta": 1e-3, "noise": 0.05}
 #: Noise on drawn codes, for a decoder that is told: as large as the codes' own spread.
 _GENERATED = 1.0
 
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """Options of a model and its objective, each None where nothing was said; see ``train``."""
-
-    objective: str | None
-    regularizer: str | None
-    beta: float | Mapping[str, Any] | Schedule | None
-    beta_warmup: int | None
-    weight: float | None
-    noise: float | Sequence[float] | None
-    noise_scale: float | None
-    encoder: str | None
-    head: str | None
-    decoder: str | None
-    latent_dim: int | None
-    encoder_hidden: int | None
-    decoder_hidden: int | None
-    embedding: int | None
-    components: int | None
-    codec: str | None
-    grammar: str | Path | None
-    max_steps: int | None
-    properties: Sequence[str]
-    property_weight: float | None
-
-    def check_names(self) -> None:
-        """Refuse names that nothing has.
-
-        Raises:
-            ValueError: With the closest name.
-        """
-        tables: dict[str, Mapping[str, object]] = {
-            "objective": OBJECTIVES,
-            "regularizer": REGULARIZERS,
-            "codec": CODECS,
-            "encoder": ENCODERS,
-            "head": HEADS,
-            "decoder": DECODERS,
-        }
-        for option, table in tables.items():
-            name = getattr(self, option)
-            if name is not None:
-                pick(table, name, option)
-        for name in self.properties:
-            pick(PROPERTIES, name, "property")
+#: Options that are settings of slots, under the names that these have there.
+_SETTINGS = {
+    "encoder_hidden": (("encoder", "hidden"),),
+    "decoder_hidden": (("decoder", "hidden"),),
+    "embedding": (("encoder", "embedding"), ("decoder", "embedding")),
+    "width": (("encoder", "multiplier"), ("decoder", "multiplier")),
+    "likelihood": (("decoder", "likelihood"),),
+    "sigma": (("decoder", "sigma"),),
+}
+#: Classes of each slot by name.
+_MADE: dict[str, Mapping[str, type]] = {"encoder": ENCODERS, "decoder": DECODERS}
 
 
-def settings(asked: Asked, old: Run | None = None) -> dict[str, Any]:
+def settings(asked: Asked, old: Run | None = None, medium: str = "sequences") -> dict[str, Any]:
     """The tables ``model``, ``objective`` and ``densities`` of a run, and its ``grammar``.
 
     ``grammar`` is None where the codec is one of characters, and there is a table ``properties``
@@ -102,37 +58,82 @@ def settings(asked: Asked, old: Run | None = None) -> dict[str, Any]:
     Args:
         asked: The options.
         old: The run to start from.
+        medium: What the data is, see ``SequenceCodec``.
 
     Raises:
         ValueError: A name is unknown, or an option does not apply to what is built.
         RunError: An option contradicts the run that is started from; both values are named.
     """
     asked.check_names()
+    asked.check_medium(medium)
     if old is not None:
-        return _carried(asked, old)
-    name = asked.objective or "rae"
-    latent_dim = LATENT_DIM if asked.latent_dim is None else asked.latent_dim
-    usual = {
+        return _carried(asked, old, medium)
+    usual, name = USUAL[medium], asked.objective or "rae"
+    latent_dim = usual.latent_dim if asked.latent_dim is None else asked.latent_dim
+    slots = _slots(asked, usual)
+    goal: dict[str, Any] = {
         option: 1.0 / latent_dim if value is None else value
-        for option, value in _USUAL[name].items()
+        for option, value in usual.objectives[name].items()
     }
-    decoder = _decoder(asked)
-    if name == "rae" and (decoder["name"] != "autoregressive" or _one_level(asked.noise)):
-        usual |= _UNTOLD
-    head, asked = _noisy({"name": asked.head or USUAL_HEAD[name]}, usual, asked)
-    objective = _objective({"name": name} | usual, asked, (*_TUNED, "regularizer"))
+    if name == "rae":
+        goal |= usual.regularized.get(asked.regularizer or goal["regularizer"], {})
+        if not _tellable(slots["decoder"]) or _one_level(asked.noise):
+            goal |= usual.untold
+    head = {"name": asked.head or USUAL_HEAD[name]}
+    head |= usual.slots.get("head", {}).get(head["name"], {})
+    head, asked = _noisy(head, goal, asked)
+    objective = _objective({"name": name} | goal, asked, (*_TUNED, "regularizer", "gradient"))
+    told = _told(objective, slots["decoder"])
     return {
         "model": {
             "latent_dim": latent_dim,
-            "encoder": _encoder(asked),
+            "encoder": slots["encoder"],
             "head": head,
-            "decoder": decoder | _told(objective),
+            "decoder": slots["decoder"] | told,
         },
         "objective": objective,
         "densities": _densities(asked.components or COMPONENTS),
-        **_generation(objective),
-        "grammar": _grammar(asked),
+        **_generation(told),
+        "grammar": _grammar(asked, usual),
     } | _properties(asked, None)
+
+
+def _slots(asked: Asked, usual: Usual) -> dict[str, dict[str, Any]]:
+    """Encoder and decoder, by slot.
+
+    Raises:
+        ValueError: An option is a setting of neither.
+    """
+    # A net for images has both halves: one that is named brings the other.
+    mirror = {name: name for name in usual.encoders if name in usual.decoders}
+    names = {
+        "encoder": asked.encoder or mirror.get(asked.decoder or "", usual.encoders[0]),
+        "decoder": asked.decoder or mirror.get(asked.encoder or "", usual.decoders[0]),
+    }
+    tables = {
+        slot: {"name": name} | usual.slots.get(slot, {}).get(name, {})
+        for slot, name in names.items()
+    }
+    for option, places in _SETTINGS.items():
+        value = getattr(asked, option)
+        taken = [(slot, own) for slot, own in places if own in _arguments(slot, names[slot])]
+        if value is not None and not taken:
+            named = " and the ".join(f"{slot} {names[slot]!r}" for slot, _ in places)
+            have = "has" if len(places) == 1 else "have"
+            raise ValueError(f"the {named} {have} no {option}; leave it out")
+        for slot, own in taken:
+            if value is not None:
+                tables[slot][own] = value
+    return tables
+
+
+def _arguments(slot: str, name: str) -> Mapping[str, Parameter]:
+    return signature(_MADE[slot][name]).parameters
+
+
+def _tellable(decoder: Mapping[str, Any]) -> bool:
+    """Whether a decoder can be told how much noise codes carry."""
+    return "noise" in _arguments("decoder", decoder["name"])
 
 
 def _one_level(noise: float | Sequence[float] | None) -> bool:
@@ -140,15 +141,16 @@ def _one_level(noise: float | Sequence[float] | None) -> bool:
     return isinstance(noise, int | float)
 
 
-def _told(objective: Mapping[str, Any]) -> dict[str, Any]:
-    """What the decoder needs to be told of noise; nothing where it has one level."""
+def _told(objective: Mapping[str, Any], decoder: Mapping[str, Any]) -> dict[str, Any]:
+    """What the decoder needs to be told of noise; nothing where it cannot, or has one level."""
     noise = objective.get("noise")
-    return {} if noise is None or _one_level(noise) else {"noise": list(noise_range(noise))}
+    if noise is None or _one_level(noise) or not _tellable(decoder):
+        return {}
+    return {"noise": list(noise_range(noise))}
 
 
-def _generation(objective: Mapping[str, Any]) -> dict[str, Any]:
+def _generation(told: Mapping[str, Any]) -> dict[str, Any]:
     """How codes are drawn unless something else is asked for; nothing for most objectives."""
-    told = _told(objective)
     return {"generation": {"noise": min(_GENERATED, told["noise"][1])}} if told else {}
 
 
@@ -169,6 +171,10 @@ def _noisy(
 def _objective(usual: dict[str, Any], asked: Asked, options: tuple[str, ...]) -> dict[str, Any]:
     given = {option: getattr(asked, option) for option in options}
     given = {option: value for option, value in given.items() if value is not None}
+    if given.get("regularizer", usual.get("regularizer")) == "gp":
+        usual = usual | {"gradient": usual.get("gradient", "squared")}
+    elif "gradient" in given:
+        raise ValueError("gradient is the form of the regularizer 'gp'; leave it out")
     odd = [option for option in given if option not in usual]
     if asked.beta_warmup is not None and "beta" not in usual:
         odd.append("beta_warmup")
@@ -194,9 +200,9 @@ def _beta(beta: float | Mapping[str, Any] | Schedule, warmup: int | None) -> Any
     return {"schedule": "linear", "start": 0.0, "end": float(beta), "steps": warmup}
 
 
-def _grammar(asked: Asked) -> str | None:
+def _grammar(asked: Asked, usual: Usual) -> str | None:
     if asked.codec != "characters":
-        return str(asked.grammar or GRAMMAR)
+        return str(asked.grammar) if asked.grammar is not None else usual.grammar
     if asked.grammar is not None:
         raise ValueError("the codec 'characters' has no grammar; leave one of the two out")
     return None
@@ -226,28 +232,6 @@ def _properties(asked: Asked, old: dict[str, Any] | None) -> dict[str, Any]:
     return {"properties": table}
 
 
-def _encoder(asked: Asked) -> dict[str, Any]:
-    name = asked.encoder or "recurrent"
-    if name == "convolutional":
-        if asked.encoder_hidden is not None:
-            raise ValueError("the encoder 'convolutional' has no encoder_hidden; leave it out")
-        return {"name": name}
-    return {
-        "name": name,
-        "embedding": asked.embedding or EMBEDDING,
-        "hidden": asked.encoder_hidden or ENCODER_HIDDEN,
-    }
-
-
-def _decoder(asked: Asked) -> dict[str, Any]:
-    wanted: dict[str, Any] = {"name": asked.decoder or "autoregressive"}
-    if wanted["name"] == "autoregressive":
-        wanted["embedding"] = asked.embedding or EMBEDDING
-    if asked.decoder_hidden is not None:
-        wanted["hidden"] = asked.decoder_hidden
-    return wanted
-
-
 def _densities(components: int) -> dict[str, Any]:
     return {"gaussian": {}, "gmm": {"components": components}}
 
@@ -255,55 +239,81 @@ def _densities(components: int) -> dict[str, Any]:
 # Starting from a run -----------------------------------------------------------------------------
 
 
-def _carried(asked: Asked, old: Run) -> dict[str, Any]:
-    for option, value in _facts(old).items():
-        if getattr(asked, option) not in (None, value):
-            _contradict(old, option, value, getattr(asked, option))
-    if asked.max_steps is not None and asked.max_steps < old.codec.max_steps:
-        _contradict(old, "max_steps", old.codec.max_steps, asked.max_steps)
-    if asked.grammar is not None and not _same_grammar(asked.grammar, old):
-        _contradict(old, "grammar", _grammar_name(old), str(asked.grammar))
-    if asked.properties and old.properties and list(asked.properties) != old.properties:
-        _contradict(old, "properties", old.properties, list(asked.properties))
+def _carried(asked: Asked, old: Run, medium: str) -> dict[str, Any]:
+    _check_agreement(asked, old, medium)
     components = old.config.get("densities", {}).get("gmm", {}).get("components", COMPONENTS)
     model, objective = deepcopy(old.config["model"]), dict(old.config["objective"])
     if "beta" in objective:
         # A schedule has run its course; its ramp is not climbed again unless that is asked for.
         objective["beta"] = settled(objective["beta"])
-    usual = _USUAL[objective["name"]] | objective
+    usual = USUAL[medium].objectives[objective["name"]] | objective
     model["head"], asked = _noisy(model["head"], usual, asked)
     goal = _objective(usual, asked, _TUNED)
-    model["decoder"] |= _told(goal)
+    told = _told(goal, model["decoder"])
+    model["decoder"] |= told
     generation = old.config.get("generation")
     return {
         "model": model,
         "objective": goal,
         "densities": _densities(asked.components or components),
-        **(_generation(goal) if generation is None else {"generation": generation}),
+        **(_generation(told) if generation is None else {"generation": generation}),
         "grammar": _grammar_name(old),
     } | _properties(asked, old.config.get("properties"))
+
+
+def _check_agreement(asked: Asked, old: Run, medium: str) -> None:
+    """Refuse options that contradict the run that is started from.
+
+    Raises:
+        RunError: With both values.
+    """
+    if old.codec.medium != medium:
+        has, wanted = USUAL[old.codec.medium].data, USUAL[medium].data
+        raise RunError(
+            f"the run that training starts from, {old.folder}, is of {has}, and the data are "
+            f"{wanted}: train without --from"
+        )
+    if asked.image_size is not None:
+        asked = replace(asked, image_size=_sides(asked.image_size))
+    for option, value in _facts(old).items():
+        if getattr(asked, option) not in (None, value):
+            _contradict(old, option, value, getattr(asked, option))
+    longest = old.codec.counts.get("max_steps", 0)
+    if asked.max_steps is not None and asked.max_steps < longest:
+        _contradict(old, "max_steps", longest, asked.max_steps)
+    if asked.grammar is not None and not _same_grammar(asked.grammar, old):
+        _contradict(old, "grammar", _grammar_name(old), str(asked.grammar))
+    if asked.properties and old.properties and list(asked.properties) != old.properties:
+        _contradict(old, "properties", old.properties, list(asked.properties))
 
 
 def _facts(old: Run) -> dict[str, Any]:
     """What a run has for each option that it decides; None where it has no such thing."""
     model, objective = old.config["model"], old.config["objective"]
-    encoder, decoder = model["encoder"], model["decoder"]
-    embeddings = (
-        _setting(ENCODERS[encoder["name"]], encoder, "embedding"),
-        _setting(MADE_DECODERS[decoder["name"]], decoder, "embedding"),
-    )
-    return {
+    codec = old.codec.to_dict()
+    facts = {
         "objective": objective["name"],
-        "codec": "grammar" if isinstance(old.codec, GrammarCodec) else "characters",
+        "codec": codec["kind"] if codec["kind"] in CODECS else None,
+        "image_size": (codec["height"], codec["width"]) if "height" in codec else None,
+        "crop": codec.get("crop"),
         "regularizer": objective.get("regularizer"),
-        "encoder": encoder["name"],
+        "gradient": objective.get("gradient"),
+        "encoder": model["encoder"]["name"],
         "head": model["head"]["name"],
-        "decoder": decoder["name"],
+        "decoder": model["decoder"]["name"],
         "latent_dim": model["latent_dim"],
-        "encoder_hidden": _setting(ENCODERS[encoder["name"]], encoder, "hidden"),
-        "decoder_hidden": _setting(MADE_DECODERS[decoder["name"]], decoder, "hidden"),
-        "embedding": next((size for size in embeddings if size is not None), None),
     }
+    for option, places in _SETTINGS.items():
+        found = [
+            _setting(_MADE[slot][model[slot]["name"]], model[slot], own) for slot, own in places
+        ]
+        facts[option] = next((value for value in found if value is not None), None)
+    return facts
+
+
+def _sides(size: int | Sequence[int]) -> tuple[int, ...]:
+    """Height and width."""
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def _setting(made: type, table: dict[str, Any], name: str) -> Any:

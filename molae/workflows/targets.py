@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from molae.chem.properties import score
 from molae.codecs import Codec
-from molae.datasets.arrays import SequenceData
+from molae.datasets.arrays import AnyData, DataSet, SequenceData
 from molae.datasets.cache import Encoded
 from molae.datasets.files import DataError, replacing
 from molae.runs.run import Run
@@ -26,7 +26,7 @@ _CHUNK, _MEASURED = 20_000, 10_000
 
 
 def computed(
-    part: Encoded, codec: Codec, names: Sequence[str], workers: int, show: Show
+    part: Encoded[SequenceData], codec: Codec, names: Sequence[str], workers: int, show: Show
 ) -> Floats:
     """Properties of the molecules of an encoded file, kept beside its arrays.
 
@@ -77,9 +77,7 @@ def _kept(folder: Path, name: str, count: int) -> Floats | None:
     return values if fits and values.dtype == np.float64 else None
 
 
-def standardised(
-    table: dict[str, Any], learnt: SequenceData, held: SequenceData
-) -> tuple[SequenceData, SequenceData]:
+def standardised(table: dict[str, Any], learnt: AnyData, held: AnyData) -> tuple[AnyData, AnyData]:
     """Both data sets with targets of mean 0 and standard deviation 1 over what is learnt from.
 
     Args:
@@ -109,14 +107,14 @@ def standardised(
     return both[0], both[1]
 
 
-def _targets(data: SequenceData) -> Floats:
+def _targets(data: DataSet) -> Floats:
     """The targets of the rows of a data set, (m, P)."""
     if data.y is None:
         raise ValueError("the data has no properties; load it with those that are to be learnt")
     return np.asarray(data.y[data.rows], dtype=np.float64)
 
 
-def agreement(run: Run, data: SequenceData) -> dict[str, dict[str, float | None]]:
+def agreement(run: Run, data: DataSet) -> dict[str, dict[str, float | None]]:
     """How well a run predicts properties: for each its R^2 and mean absolute error.
 
     Args:

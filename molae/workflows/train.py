@@ -1,4 +1,4 @@
-"""From molecule files to a finished run."""
+"""From files of molecules, texts or images to a finished run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from molae.codecs import CharacterCodec, codec_from_dict
-from molae.datasets.arrays import SequenceData
+from molae.codecs import codec_from_dict
+from molae.datasets.arrays import AnyData, DataSet
 from molae.datasets.files import explained
 from molae.datasets.splits import split_by_key
 from molae.runs.build import build
@@ -19,8 +19,9 @@ from molae.runs.places import remember
 from molae.runs.run import Run
 from molae.training import fit
 from molae.types import Schedule
+from molae.workflows.asked import Asked
 from molae.workflows.closing import card, fit_densities, measure
-from molae.workflows.data import Say, TrainingData, load_data
+from molae.workflows.data import Say, TrainingData, load_data, medium_of
 from molae.workflows.held_out import split_seed
 from molae.workflows.place import (
     alone,
@@ -30,7 +31,7 @@ from molae.workflows.place import (
     under_way,
 )
 from molae.workflows.reading import worker_count
-from molae.workflows.settings import Asked, settings
+from molae.workflows.settings import settings
 from molae.workflows.targets import agreement, standardised
 
 #: Passes over the data where nothing is said about the length.
@@ -44,6 +45,7 @@ def train(
     start_from: str | Path | None = None,
     objective: str | None = None,
     regularizer: str | None = None,
+    gradient: str | None = None,
     encoder: str | None = None,
     head: str | None = None,
     decoder: str | None = None,
@@ -68,6 +70,11 @@ def train(
     encoder_hidden: int | None = None,
     decoder_hidden: int | None = None,
     embedding: int | None = None,
+    likelihood: str | None = None,
+    sigma: float | None = None,
+    width: float | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    crop: str | None = None,
     components: int | None = None,
     patience: int | None = None,
     seed: int = 0,
@@ -82,7 +89,10 @@ def train(
     remembered: bool = True,
     say: Say | None = None,
 ) -> Run:
-    """Train a model on molecule files and leave it in a folder, with densities and a card.
+    """Train a model on files and leave it in a folder, with densities and a card.
+
+    What the files hold decides what is built: molecules and other texts are sequences of rules or
+    characters, see ``molae.workflows.usual`` for what is usual of them and of images.
 
     What cannot be used is written to ``rejects.csv`` in the folder. A training that was killed
     goes on from its last checkpoint with ``resume``.
@@ -92,15 +102,18 @@ def train(
     may be given is said below; an option that contradicts the run is an error.
 
     Args:
-        files: ``.smi .csv .tsv .sdf .parquet``, gzipped or not; ``-`` is standard input.
+        files: ``.smi .csv .tsv .sdf .parquet``, gzipped or not; ``-`` is standard input. Or
+            images: a folder, ``.npz`` and more, see ``molae.datasets.image_files``.
         output: The run's folder.
         start_from: A run to fine-tune, or the name of a shipped model.
         objective: See ``molae.names.OBJECTIVES``; ``rae`` by default.
-        regularizer: Of ``rae``; ``l2`` by default.
-        encoder: ``recurrent`` (the default) or ``convolutional``.
+        regularizer: Of ``rae``; ``l2`` by default, and ``none`` for images.
+        gradient: Form of the regulariser ``gp``, see ``molae.names.GRADIENTS``.
+        encoder: ``recurrent`` (the default) or ``convolutional``; for images see ``decoder``.
         head: See ``molae.names.HEADS``; None takes the one that suits the objective.
-        decoder: See ``molae.names.DECODERS``; ``autoregressive`` by default.
-        latent_dim: D; 56 by default.
+        decoder: See ``molae.names.DECODERS``; ``autoregressive`` by default. For images
+            ``image``; a net for images has both halves, and one that is named brings the other.
+        latent_dim: D; 56 by default, and 16 for images.
         codec: See ``molae.names.CODECS``; ``grammar`` by default.
         grammar: A shipped name or a ``.cfg`` file; ``smiles`` by default.
         max_steps: Longest derivation, or longest text with its end mark; None takes the longest
@@ -120,9 +133,10 @@ def train(
         learning_rate: At its peak; it rises for a hundred steps and falls as a cosine.
         beta: Weight of the rate (``vae``, ``cvvae``; 1 / D by default, which makes it a mean over
             dimensions) or of the code (``rae``; 0.05, or 1e-3 under one level of noise); a
-            number, or a schedule, see ``molae.objectives.schedules``. With ``start_from`` this,
-            weight, noise and noise_scale are that run's by default, a schedule's at its end, and
-            may be others.
+            number, or a schedule, see ``molae.objectives.schedules``. For images beta, weight
+            and the noise of ``cvvae`` are by default as published for MNIST, in our units. With
+            ``start_from`` this, weight, noise and noise_scale are that run's by default, a
+            schedule's at its end, and may be others.
         beta_warmup: Steps in which beta rises from 0 in a straight line; none by default.
         weight: Of the regulariser (``rae``; 1e-5), of the discrepancy (``wae``; 10), or of the
             squared decoder weights (``ae``; 0).
@@ -133,9 +147,16 @@ def train(
             ``constant`` (``cvvae``; 0.1).
         noise_scale: What the noise of codes is multiplied with before they are decoded, for
             ``vae``; 1 by default. The Grammar VAE was published with 0.01.
-        encoder_hidden: Width of the encoder's recurrent layer; 384 by default.
+        encoder_hidden: Width of the encoder's recurrent or dense layer; 384 by default, and 512
+            for images.
         decoder_hidden: Width of the decoder's; None takes the decoder's own default.
         embedding: Width of the rules' embeddings; 128 by default.
+        likelihood: Of images, see ``molae.names.LIKELIHOODS``; ``gaussian`` by default.
+        sigma: Its standard deviation, see ``molae.nn.image_likelihood.PixelModel``.
+        width: What the channels of a net for images are multiplied with; 1 by default.
+        image_size: H and W, or both in one number, that images are brought to; by default that
+            of the first.
+        crop: How images are cut first, see ``molae.pictures.CROPS``; not at all by default.
         components: Of the mixture ``gmm``; by default 10, or as in ``start_from``.
         patience: Validations without progress before training stops; None for no early stop.
         seed: Of weights, order, noise and split; but what a run that training starts from held out
@@ -160,8 +181,8 @@ def train(
         TrainingDiverged: Losses are not finite.
     """
     folder, say = Path(output), say or _silent
-    if epochs is None and seconds is None and steps is None:
-        epochs = EPOCHS
+    files = [files] if isinstance(files, str | Path) else list(files)
+    epochs = _epochs(epochs, seconds, steps)
     if not 0 <= validation < 1:
         raise ValueError(f"validation is {validation}; expected a share from 0 to below 1")
     going = under_way(folder, resume)
@@ -169,6 +190,7 @@ def train(
     asked = Asked(
         objective=objective,
         regularizer=regularizer,
+        gradient=gradient,
         beta=beta,
         beta_warmup=beta_warmup,
         weight=weight,
@@ -181,6 +203,11 @@ def train(
         encoder_hidden=encoder_hidden,
         decoder_hidden=decoder_hidden,
         embedding=embedding,
+        likelihood=likelihood,
+        sigma=sigma,
+        width=width,
+        image_size=image_size,
+        crop=crop,
         components=components,
         codec=codec,
         grammar=grammar,
@@ -188,7 +215,7 @@ def train(
         properties=properties,
         property_weight=property_weight,
     )
-    config = settings(asked, old)
+    config = settings(asked, old, medium_of(files))
     config["training"] = {
         "start_from": None if start_from is None else str(start_from),
         "grammar": config.pop("grammar"),
@@ -198,13 +225,15 @@ def train(
         "learning_rate": learning_rate,
         "seed": seed,
         "split_seed": seed if old is None else split_seed(old.config),
-    }
+    } | ({} if image_size is None else {"image_size": image_size})
     data = load_data(
-        [files] if isinstance(files, str | Path) else list(files),
+        files,
         grammar=config["training"]["grammar"],
         base=None if old is None else old.codec,
         codec=None if going is None else codec_from_dict(going["codec"]),
         max_steps=max_steps,
+        image_size=image_size,
+        crop=crop,
         column=column,
         properties=config.get("properties", {}).get("names", ()),
         workers=worker_count(workers),
@@ -234,7 +263,7 @@ def train(
                 patience=patience if len(held) else None,
                 tensorboard=tensorboard,
                 progress=progress,
-                unit="molecules" if run.molecules else "texts",
+                unit=run.codec.items,
                 by_length=not run.objective.mixed_batches,
             )
         fit_densities(run, learnt, seed, say)
@@ -256,6 +285,11 @@ def _silent(_text: str) -> None:
     """Say nothing."""
 
 
+def _epochs(epochs: float | None, seconds: float | None, steps: int | None) -> float | None:
+    """Passes over the data, the usual number where nothing says how long."""
+    return EPOCHS if epochs is None and seconds is None and steps is None else epochs
+
+
 def _begun(
     config: dict[str, Any],
     going: dict[str, Any] | None,
@@ -271,9 +305,9 @@ def _begun(
         torch.manual_seed(config["training"]["seed"])
         run = build(config, data.codec)
     if old is not None:
-        new = carry(old, run)
-        what = "characters" if isinstance(data.codec, CharacterCodec) else "rules"
-        say(f"starting from {old.folder}: {new} of {data.codec.size} {what} are new")
+        new, entries = carry(old, run), data.codec.entries
+        what = f": {new} of {len(entries)} {data.codec.entry} are new" if entries else ""
+        say(f"starting from {old.folder}{what}")
     if main_process():
         # The rejects first: once there is a config, this is a training to be resumed.
         rejects = folder / REJECTS
@@ -293,7 +327,7 @@ def _parts(
     going: dict[str, Any] | None,
     data: TrainingData,
     validation: float,
-) -> tuple[SequenceData, SequenceData]:
+) -> tuple[DataSet, DataSet]:
     """What is learnt from, and what is held out; with standardised properties if there are any.
 
     Their means and standard deviations are put into the settings. Those of a training that goes
@@ -309,7 +343,7 @@ def _parts(
     return standardised(table, learnt, held)
 
 
-def hold_out(data: SequenceData, share: float, seed: int) -> tuple[SequenceData, SequenceData]:
+def hold_out(data: AnyData, share: float, seed: int) -> tuple[AnyData, AnyData]:
     """What is learnt from, and what is held out: by a hash of each text, so it stays the same."""
     keys = data.keys
     if keys is None:

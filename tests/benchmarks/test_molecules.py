@@ -20,8 +20,9 @@ from rich.console import Console
 from molae.codecs import CharacterCodec, restricted_codec, shipped_codec
 from molae.resources import data_path
 from molae.runs import build
+from molae.workflows.asked import Asked
 from molae.workflows.data import load_data
-from molae.workflows.settings import Asked, settings
+from molae.workflows.settings import settings
 from molae.workflows.train import hold_out
 
 NOTHING = dict.fromkeys(Asked.__dataclass_fields__) | {"properties": ()}

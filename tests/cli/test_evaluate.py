@@ -7,9 +7,11 @@ import json
 import shutil
 from importlib.resources import files
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from molae.names import METRICS
+from molae.names import IMAGE_METRICS, METRICS
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +114,11 @@ def test_a_wrong_column(molae, held_out, tmp_path):
     ("words", "told"),
     [
         (["a.smi", "-m", "run"], "either a file of generated molecules or a model"),
-        (["a.smi"], "a file of molecules to compare with"),
+        (["a.smi"], "a file of molecules or images to compare with"),
         (["a.smi", "--reference", "b.smi", "-n", 5], "belongs to a model"),
         (["a.smi", "--reference", "b.smi", "--density", "gmm"], "belongs to a model"),
         (["--density", "gmmm"], "did you mean 'gmm'"),
+        (["--features", "incepton=x.pth"], "did you mean 'inception'"),
     ],
 )
 def test_words_that_make_no_sense(molae, words, told):
@@ -134,6 +137,64 @@ def test_a_reference_without_molecules(molae, molecules, tmp_path, given, told):
     assert result.exit_code == 1
     assert "bad.smi" in result.stderr
     assert told in result.stderr
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Two files of images, and one of other ones: ``(generated, reference, noise)``."""
+    rng = np.random.default_rng(0)
+    images = np.kron(load_digits().images[:240] * 15.9, np.ones((1, 3, 3))).astype(np.uint8)
+    noise = rng.integers(0, 256, (120, 24, 24), np.uint8)
+    places = []
+    for name, pixels in (("a", images[:120]), ("b", images[120:]), ("c", noise)):
+        places.append(tmp_path / f"{name}.npz")
+        np.savez(places[-1], images=pixels)
+    return places
+
+
+def test_of_files_of_images(molae, drawn, tmp_path):
+    generated, reference, noise = drawn
+    words = ["--reference", reference, "--train", generated]
+    result = molae("evaluate", generated, *words, "-o", tmp_path / "report.json")
+    assert result.exit_code == 0, result.output
+    told = json.loads((tmp_path / "report.json").read_text())
+    values = {name: row["value"] for name, row in told["metrics"].items()}
+    assert set(values) < set(IMAGE_METRICS)
+    assert values["nearest_train"] == pytest.approx(0, abs=1e-3)
+    assert told["features"]["name"] == "classifier"
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert lines["METRIC"].split() == ["METRIC", "GENERATED"]
+    assert set(values) <= lines.keys()
+    assert "generated: 120 of 120 records are images" in result.stderr
+    assert "are of molecules" in result.stderr
+    words = [noise, "--reference", reference, "--features", "pca", "-q"]
+    other = molae("evaluate", *words, "-o", tmp_path / "noise.csv")
+    assert other.exit_code == 0, other.output
+    rows = (tmp_path / "noise.csv").read_text().splitlines()
+    assert float(rows[1].split(",")[1]) > 5 * values["fd_pca"]
+    assert "fd_classifier" not in other.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--column", "image"], "of images leave it out"),
+        (["--features", "inception"], "--features inception=FILE"),
+        (["-o", "report.html"], "add -m RUN"),
+    ],
+)
+def test_of_images_what_does_not_apply(molae, drawn, words, told):
+    result = molae("evaluate", drawn[0], "--reference", drawn[1], *words)
+    assert result.exit_code == 1
+    assert told in result.stderr
+
+
+def test_images_and_molecules_are_not_compared(molae, drawn, molecules):
+    result = molae("evaluate", drawn[0], "--reference", molecules)
+    assert result.exit_code == 1
+    assert "only the generated file holds images" in result.stderr
+    result = molae("evaluate", molecules, "--reference", molecules, "--features", "pca")
+    assert "of molecules leave it out" in result.stderr
 
 
 def test_a_place_that_cannot_be_is_refused_before_the_work(molae, tmp_path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 
+import numpy as np
 import pytest
 import typer
 
 from molae.cli.main import app
 from molae.names import FUNCTIONS, ORACLES, PROPERTIES, REFERENCES, TASKS
 from molae.oracles import oracle
+from molae.pictures import text_of
 from molae.workflows.oracles import EXAMPLES
 
 TABLES = {**PROPERTIES, **REFERENCES, **FUNCTIONS, **TASKS, **ORACLES}
@@ -30,7 +32,7 @@ def test_every_name_is_listed_with_its_help(listed):
         assert rows[name].endswith(text)
 
 
-@pytest.mark.parametrize("name", [*PROPERTIES, *TASKS, *ORACLES])
+@pytest.mark.parametrize("name", [*PROPERTIES, *TASKS, "equation", "images:ink"])
 def test_every_name_alone_is_an_oracle(name):
     assert oracle(name).name == name
 
@@ -58,6 +60,8 @@ def test_every_example_works(line, listed, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     made = oracle(given["oracle"], command=given["command"], requirements=given["require"] or ())
     texts = ["x", "x+1"] if "equation" in line else ["CCO", "Oc1ccccc1"]
+    if "images:" in line:
+        texts = [text_of(np.full((8, 8), shade, np.uint8)) for shade in (0, 255)]
     answers = made.answer(texts)
     assert [answer.error for answer in answers] == [None, None]
     if "affinity" in line or "dock" in line:

@@ -82,3 +82,57 @@ def test_what_makes_no_sense(molae, molecules, tmp_path, words, status, message)
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.output
     assert not (tmp_path / "run").exists()
+
+
+# Images ------------------------------------------------------------------------------------------
+
+PICTURES = "--steps 3 --latent-dim 4 --width 0.25 --components 2 --workers 1 --device cpu"
+IMAGES = PICTURES.split()
+SLOPE = "--regularizer gp --gradient jacobian --likelihood gaussian --sigma 0.5"
+
+
+def test_images_as_they_are_typed(molae, tmp_path):
+    run = tmp_path / "run"
+    result = molae("train", "digits", "-o", run, *IMAGES, *SLOPE.split(), "--image-size", "8x12")
+    assert result.exit_code == 0, result.output
+    config = json.loads((run / "config.json").read_text())
+    assert (config["codec"]["height"], config["codec"]["width"]) == (8, 12)
+    assert config["model"]["decoder"] == {
+        "name": "image", "multiplier": 0.25, "likelihood": "gaussian", "sigma": 0.5
+    }  # fmt: skip
+    assert config["objective"]["gradient"] == "jacobian"
+    assert "squared error" in result.stdout
+    assert "in the units of the RAE paper" in result.stdout
+    told = molae("info", run).stdout
+    assert "grey images, 8 x 12 pixels" in told
+    assert "molecules" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ("--likelihood normal", 2, "unknown likelihood 'normal'"),
+        ("--image-size 32by32", 2, "'32by32' is no size of images"),
+        ("--image-size 0", 2, "'0' is no size of images"),
+        ("--crop celebb", 2, "did you mean 'celeba'"),
+        ("--encoder recurent", 2, "did you mean 'recurrent'"),
+        ("--grammar zinc", 1, "grammar: this is for texts, and the data are images"),
+        ("--decoder autoregressive", 1, "not for images: choose from image, image_mnist"),
+        ("--encoder image_mnist", 1, "--image-size 32"),
+        ("--gradient squared", 1, "form of the regularizer 'gp'"),
+        ("--likelihood optimal --sigma 1", 1, "has no sigma to be given"),
+        ("--property qed", 1, "properties: this is for texts"),
+    ],
+)
+def test_what_makes_no_sense_with_images(molae, tmp_path, words, status, message):
+    result = molae("train", "digits", "-o", tmp_path / "run", *IMAGES, *words.split())
+    assert result.exit_code == status, result.output
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_objectives_tell_how_weights_compare(molae):
+    result = molae("objectives")
+    assert "weight / N" in result.stderr
+    assert "--gradient" in result.stdout

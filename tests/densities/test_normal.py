@@ -5,7 +5,13 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from molae.densities import Gaussian, GaussianMixture, StandardNormal
+from molae.densities import (
+    CentredGaussian,
+    Gaussian,
+    GaussianMixture,
+    NotFittedError,
+    StandardNormal,
+)
 
 
 def codes(rows=500, size=6):
@@ -30,6 +36,24 @@ def test_gaussian_is_scipys():
     made = Gaussian(jitter=1e-9).fit(z)
     expected = multivariate_normal(z.mean(0).numpy(), np.cov(z.numpy().T, bias=True))
     assert np.allclose(made.log_prob(z).numpy(), expected.logpdf(z.numpy()), atol=1e-6)
+
+
+def test_centred_has_the_covariance_around_the_mean_and_no_mean():
+    z = codes()
+    made = CentredGaussian(jitter=1e-9).fit(z)
+    expected = multivariate_normal(np.zeros(6), np.cov(z.numpy().T, bias=True))
+    assert np.allclose(made.log_prob(z).numpy(), expected.logpdf(z.numpy()), atol=1e-6)
+    drawn = made.sample_rows(0, torch.arange(20_000)).double()
+    assert (drawn.mean(0).abs() < 0.05 * z.std(0)).all()
+
+
+def test_centred_like_a_gaussian_is_the_fitted_one():
+    z = codes()
+    made, fitted = CentredGaussian.like(Gaussian().fit(z)), CentredGaussian().fit(z)
+    for key, value in fitted.state_dict().items():
+        assert torch.equal(made.state_dict()[key], value)
+    with pytest.raises(NotFittedError):
+        CentredGaussian.like(Gaussian())
 
 
 def test_gaussian_is_a_mixture_of_one():

@@ -12,6 +12,7 @@ from rdkit.Chem import rdFingerprintGenerator
 from molae.metrics.latent import (
     active_dimensions,
     effective_rank,
+    midpoints,
     principal_axes,
     relative_drift,
     smoothness,
@@ -123,3 +124,42 @@ def test_nothing_is_alike_in_what_is_no_molecule():
     assert smoothness([[None, None]]) == 0.0
     assert smoothness([]) is None
     assert smoothness([["CCO"]]) is None
+
+
+def test_midpoints_by_hand():
+    """Codes of length 3 along one axis and of length 1 along the other."""
+    a, b = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    assert torch.allclose(midpoints(a, b, "linear"), torch.tensor([[1.5, 0.5]]))
+    rescaled = midpoints(a, b, "rescaled")
+    assert rescaled.norm() == pytest.approx(2)
+    assert torch.allclose(rescaled[0, 0], 3 * rescaled[0, 1])
+    assert torch.allclose(midpoints(a, b, "spherical"), torch.full((1, 2), 2**0.5))
+
+
+def test_midpoints_keep_the_length_of_codes_on_a_sphere():
+    z = torch.randn(2, 50, 16, generator=torch.Generator().manual_seed(0))
+    z = 4 * z / z.norm(dim=2, keepdim=True)
+    for kind in ("rescaled", "spherical"):
+        middle = midpoints(z[0], z[1], kind)
+        assert torch.allclose(middle.norm(dim=1), torch.full((50,), 4.0), atol=1e-5)
+    assert midpoints(z[0], z[1], "linear").norm(dim=1).mean() < 3
+
+
+def test_the_spherical_midpoint_is_on_the_spherical_way():
+    from molae.workflows.interpolate import way
+
+    a, b = torch.randn(2, 1, 5, generator=torch.Generator().manual_seed(1)) * 2
+    middle = way(a[0], b[0], torch.tensor([0.5]), "spherical")
+    assert torch.allclose(midpoints(a, b, "spherical"), middle, atol=1e-5)
+
+
+def test_midpoints_without_a_direction():
+    a = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    b = torch.tensor([[-1.0, 0.0], [2.0, 0.0]])
+    for kind in ("rescaled", "spherical"):
+        assert midpoints(a, b, kind).isfinite().all()
+    assert torch.equal(midpoints(a, b, "spherical"), (a + b) / 2)
+    with pytest.raises(ValueError, match="did you mean 'linear'"):
+        midpoints(a, b, "liner")
+    with pytest.raises(ValueError, match="twice"):
+        midpoints(a, b[:1], "linear")

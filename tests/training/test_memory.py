@@ -15,10 +15,10 @@ from molae.training.memory import keep_memory
 torch.set_num_threads(1)
 if sys.argv[1] == "keep":
     assert keep_memory()
-for step in range(60):
-    if step == 20:
+for step in range(12):
+    if step == 4:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    parts = [torch.ones(1 << 20) for _ in range(8)]  # 4 MB each
+    parts = [torch.ones(1 << 24) for _ in range(2)]  # 64 MB each: by default never kept
     del parts
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """

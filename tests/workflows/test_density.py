@@ -21,6 +21,7 @@ from molae.workflows.origin import training_files
 
 #: Little of everything, as typed.
 QUICK = {
+    "centred": {},
     "gaussian": {},
     "gmm": {"components": "3"},
     "bayesian": {"components": "3"},

@@ -198,7 +198,7 @@ def test_pictures(tmp_path):
         out.write({"smiles": "CCO"})
         out.write({"smiles": None})
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match="no molecule"), open_output(tmp_path / "b.svg"):
+    with pytest.raises(ValueError, match="nothing to draw"), open_output(tmp_path / "b.svg"):
         pass
     with pytest.raises(ValueError, match="does not exist"):
         open_output(tmp_path / "nowhere" / "c.svg")

@@ -6,9 +6,12 @@ from dataclasses import fields
 
 import pytest
 
-from molae.names import HEADS, OBJECTIVES
+from molae.names import DECODERS, ENCODERS, HEADS, OBJECTIVES, REGULARIZERS
 from molae.objectives import Cyclical, Linear, objective
-from molae.workflows.settings import _USUAL, Asked, settings
+from molae.objectives.published import published_weights
+from molae.workflows.asked import Asked
+from molae.workflows.settings import settings
+from molae.workflows.usual import USUAL
 
 
 def asked(**options):
@@ -21,7 +24,7 @@ def test_usual_settings_are_those_of_the_objective(name):
     table = settings(asked(objective=name))
     made = objective(**table["objective"])
     assert table["objective"] == {"name": name} | {
-        option: made.settings()[option] for option in _USUAL[name]
+        option: made.settings()[option] for option in USUAL["sequences"].objectives[name]
     }
     assert table["model"]["head"]["name"] in HEADS
     assert table["grammar"] == "smiles"
@@ -117,3 +120,102 @@ def test_properties():
 def test_what_does_not_go_together(options, words):
     with pytest.raises(ValueError, match=words):
         settings(asked(**options))
+
+
+# Images ------------------------------------------------------------------------------------------
+
+
+def images(**options):
+    return settings(asked(**options), medium="images")
+
+
+def test_every_net_is_for_one_kind_of_data():
+    for slot, table in (("encoders", ENCODERS), ("decoders", DECODERS)):
+        named = [name for usual in USUAL.values() for name in getattr(usual, slot)]
+        assert sorted(named) == sorted(table)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_usual_settings_of_images(name):
+    table = images(objective=name)
+    made = objective(**table["objective"])
+    usual = USUAL["images"].objectives[name]
+    assert {option: made.settings()[option] for option in usual} == usual
+    assert table["model"]["encoder"] == {"name": "image"}
+    assert table["model"]["decoder"] == {"name": "image"}
+    assert (table["model"]["latent_dim"], table["grammar"]) == (16, None)
+    assert "generation" not in table  # no noise is told to a decoder that sees all at once
+
+
+#: Weights of the RAE paper's code on MNIST, 32 x 32, for codes of 16 numbers.
+PUBLISHED = [
+    ({"objective": "rae"}, {"b": 5e-4}),
+    ({"objective": "rae", "regularizer": "l2"}, {"b": 1e-4, "a": 1e-7}),
+    ({"objective": "rae", "regularizer": "gp"}, {"b": 1e-4, "a": 5e-8}),
+    ({"objective": "rae", "regularizer": "sn"}, {"b": 9e-3}),
+    ({"objective": "vae"}, {"w": 0.312}),
+    ({"objective": "cvvae"}, {"w": 0.039}),
+    ({"objective": "wae"}, {"w": 3e-2}),
+    ({"objective": "ae"}, {"a": 0.0}),
+    ({"objective": "ae", "weight": 1e-4}, {"a": 1e-7}),
+]
+
+
+@pytest.mark.parametrize(("options", "theirs"), PUBLISHED)
+def test_weights_are_the_published_ones(options, theirs):
+    table = images(**options)["objective"]
+    found = published_weights(table, 16, (1, 32, 32), 0.5**0.5)
+    assert found == pytest.approx(theirs, rel=0.03)
+    wide = published_weights(table, 16, (1, 32, 32), 1.0)  # half of our weights is then the same
+    assert wide == pytest.approx({name: 2 * value for name, value in found.items()})
+
+
+def test_every_regularizer_of_images_has_its_weights():
+    assert {"none", *USUAL["images"].regularized} == set(REGULARIZERS)
+    assert images(regularizer="gp")["objective"]["gradient"] == "squared"
+    assert images(regularizer="gp", gradient="jacobian")["objective"]["gradient"] == "jacobian"
+    assert "gradient" not in images(regularizer="l2")["objective"]
+    assert images(regularizer="l2", beta=0.5, weight=2.0)["objective"]["beta"] == 0.5
+
+
+def test_constant_variance_as_published():
+    assert images(objective="cvvae")["model"]["head"] == {"name": "constant", "scale": 0.7}
+    assert images(objective="cvvae", noise=0.2)["model"]["head"]["scale"] == 0.2
+
+
+def test_a_net_has_both_halves():
+    for option in ("encoder", "decoder"):
+        model = images(**{option: "image_celeba"})["model"]
+        assert {model["encoder"]["name"], model["decoder"]["name"]} == {"image_celeba"}
+    model = images(encoder="image_mnist", decoder="image", width=0.5, sigma=0.1)["model"]
+    assert model["encoder"] == {"name": "image_mnist", "multiplier": 0.5}
+    assert model["decoder"] == {"name": "image", "multiplier": 0.5, "sigma": 0.1}
+    hidden = images(encoder_hidden=9, decoder_hidden=8, likelihood="optimal")["model"]
+    assert hidden["encoder"] == {"name": "image", "hidden": 9}
+    assert hidden["decoder"] == {"name": "image", "hidden": 8, "likelihood": "optimal"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"encoder": "image_mnist", "encoder_hidden": 9}, "'image_mnist' has no encoder_hidden"),
+        ({"embedding": 9}, "the encoder 'image' and the decoder 'image' have no embedding"),
+        ({"decoder": "feedforward"}, "not for images: choose from image, image_mnist"),
+        ({"grammar": "zinc", "max_steps": 9}, "grammar and max-steps: this is for texts"),
+        ({"likelihood": "gaussan"}, "did you mean 'gaussian'"),
+        ({"gradient": "jacobain"}, "did you mean 'jacobian'"),
+        ({"regularizer": "l2", "gradient": "squared"}, "the form of the regularizer 'gp'"),
+    ],
+)
+def test_what_does_not_go_with_images(options, words):
+    with pytest.raises(ValueError, match=words):
+        images(**options)
+
+
+def test_what_does_not_go_with_texts():
+    for options, words in (
+        ({"crop": "celeba"}, "crop: this is for images, and the data are texts"),
+        ({"decoder": "image"}, "'image' is not for texts: choose from autoregressive"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            settings(asked(**options))

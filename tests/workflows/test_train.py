@@ -283,8 +283,6 @@ def test_refusals(small, molecules, run, tmp_path):
         train(molecules, tmp_path / "a", steps=1, objective="ae", noise=0.1, **small)
     with pytest.raises(ValueError, match="has no regularizer"):
         train(molecules, tmp_path / "a", steps=1, objective="vae", regularizer="gp", **small)
-    with pytest.raises(ValueError, match="has no encoder_hidden"):
-        train(molecules, tmp_path / "a", steps=1, encoder="convolutional", **small)
     with pytest.raises(ValueError, match="device 'gpu'"):
         train(molecules, tmp_path / "a", steps=1, **(small | {"device": "gpu"}))
     with pytest.raises(ValueError, match="one of epochs"):

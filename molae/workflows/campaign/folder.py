@@ -38,6 +38,8 @@ SETTINGS, EVALUATIONS, CODES, START = (
 STATE, BASELINES = "state", "baselines"
 #: Columns before and after the parts of the score.
 _BEFORE, _AFTER = ("call", "smiles", "score"), ("error",)
+#: Characters that a cell may have: an image is a long text.
+_LONGEST_CELL = 1 << 27
 
 
 class CampaignError(ValueError):
@@ -359,6 +361,7 @@ def _read_table(path: Path, limit: int | None = None) -> tuple[list[dict[str, st
         CampaignError: It cannot be read, or is something else.
     """
     rows: list[dict[str, str]] = []
+    before = csv.field_size_limit(_LONGEST_CELL)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -369,6 +372,8 @@ def _read_table(path: Path, limit: int | None = None) -> tuple[list[dict[str, st
                 rows.append(row)
     except (OSError, UnicodeError, csv.Error) as error:
         raise CampaignError(f"{path} is damaged: {error}") from error
+    finally:
+        csv.field_size_limit(before)
     if not {"smiles", "score"} <= set(names):
         raise CampaignError(f"{path} has no columns smiles and score: was it replaced?")
     return rows, [name for name in names if name not in (*_BEFORE, *_AFTER)]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from molae import __version__
-from molae.chem.drawing import grid
+from molae import __version__, pictures
+from molae.chem import drawing
 from molae.datasets.files import replacing
 from molae.datasets.writers import open_writer
 from molae.names import PROPERTIES, TASKS
@@ -28,6 +28,8 @@ from molae.workflows.campaign.trace import TOP, Floats, write_trace
 LISTED, DRAWN, TABLED = 100, 20, 50
 #: Molecules in a row of a picture, and the pixels of one.
 _PER_ROW, _SIZE = 5, (230, 190)
+#: Pixels that an image is wide in a table.
+_SIDE = 48
 #: Calls that are needed to compare the beginning of a campaign with its end.
 _COMPARED = 30
 #: Colours of lines that the page has.
@@ -66,7 +68,7 @@ def write_results(
         folder: Where.
         record: What there is to tell.
         settings: Of it, see ``Folder.settings``.
-        molecules: Whether texts are SMILES, so that they can be drawn.
+        molecules: Whether texts are SMILES, so that they can be drawn; images always can.
         others: The best so far of baselines, by name, (n,) each.
 
     Raises:
@@ -76,7 +78,7 @@ def write_results(
     with open_writer(folder / "best.smi", ("smiles", "name")) as out:
         for each in best[:LISTED]:
             out.write({"smiles": each.text, "name": str(each.answer.score)})
-    if best and molecules:
+    if best and (molecules or pictures.is_image(best[0].text)):
         with replacing(folder / "best.png") as part:
             _grid(best[:DRAWN], part)
     traces = record.traces() | dict(others or {})
@@ -103,7 +105,7 @@ def _body(
         _about(record, settings),
         _tiles(record),
         _trace(record, traces),
-        _pictures(best) if molecules else "",
+        _pictures(best, molecules),
         _best_table(best),
         _parts(record),
         _counts(record),
@@ -172,12 +174,22 @@ def _trace(record: Record, traces: Mapping[str, Floats]) -> str:
 
 
 def _grid(best: Sequence[Evaluation], path: Path) -> None:
+    """Molecules with their scores, or images side by side."""
+    texts = [each.text for each in best]
+    if pictures.is_image(texts[0]):
+        pictures.save_png(pictures.sheet(texts, _PER_ROW), path)
+        return
     legends = [f"{each.answer.score:.4g}   call {each.call}" for each in best]
-    grid([each.text for each in best], path, legends, columns=_PER_ROW, size=_SIZE)
+    drawing.grid(texts, path, legends, columns=_PER_ROW, size=_SIZE)
 
 
-def _pictures(best: Sequence[Evaluation]) -> str:
+def _pictures(best: Sequence[Evaluation], molecules: bool) -> str:
     if not best:
+        return ""
+    if pictures.is_image(best[0].text):
+        shown = pictures.text_of(pictures.sheet([each.text for each in best[:DRAWN]], _PER_ROW))
+        return f'<h2>The best</h2>\n<img alt="the best images, row by row" src="{shown}">'
+    if not molecules:
         return ""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "best.svg"
@@ -187,6 +199,13 @@ def _pictures(best: Sequence[Evaluation]) -> str:
     return f'<h2>The best</h2>\n<img alt="{listed}" src="data:image/svg+xml;base64,{data}">'
 
 
+def _shown(text: str) -> str:
+    """A text in a cell: as it is written, or the image that it is."""
+    if pictures.is_image(text):
+        return f'<img alt="image" width="{_SIDE}" src="{text}">'
+    return f"<code>{escape(text)}</code>"
+
+
 def _best_table(best: Sequence[Evaluation]) -> str:
     if not best:
         return "<h2>The best</h2>\n<p>There is no score yet.</p>"
@@ -194,7 +213,7 @@ def _best_table(best: Sequence[Evaluation]) -> str:
     parts = list(dict.fromkeys(name for each in shown for name in each.answer.parts))
     rows = [
         [
-            f"<code>{escape(each.text)}</code>",
+            _shown(each.text),
             f"{each.call:,}",
             number(each.answer.score),
             *(number(each.answer.parts.get(name)) for name in parts),

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from molae.chem.properties import score
-from molae.datasets.arrays import SequenceData, join
+from molae.datasets.arrays import DataSet, join
 from molae.names import RETRAINING, pick
 from molae.objectives import Objective, WithProperties, objective
 from molae.objectives.schedules import settled
@@ -28,6 +28,7 @@ from molae.training import TrainingInterrupted, fit
 from molae.training.checkpoint import branch, grow
 from molae.workflows.campaign.ranks import Floats, Rows, draw, rank_weights, spread_weights
 from molae.workflows.closing import encoded
+from molae.workflows.data import data_of
 
 if TYPE_CHECKING:
     from molae.oracles.ledger import Evaluation
@@ -111,7 +112,7 @@ def _check(
 
 
 class _Library:
-    """Texts as sequences of a codec, each parsed once.
+    """Texts as a codec encodes them, each parsed once.
 
     Args:
         run: Whose codec it is.
@@ -120,7 +121,7 @@ class _Library:
 
     def __init__(self, run: Run, workers: int) -> None:
         self.run, self.workers = run, workers
-        self.data = SequenceData(np.zeros(0, np.uint16), np.zeros(1, np.int64))
+        self.data: DataSet = data_of(run.codec.parse([]))
         self._rows: dict[str, int] = {}
         self._targets: dict[int, list[float]] = {}
 
@@ -132,10 +133,10 @@ class _Library:
             first = len(self.data)
             self._rows |= dict.fromkeys(new, -1)
             self._rows |= {new[at]: first + i for i, at in enumerate(encoding.kept.tolist())}
-            self.data = join([self.data, SequenceData(encoding.rules, encoding.offsets)])
+            self.data = join([self.data, data_of(encoding)])
         return np.array([self._rows[text] for text in texts], dtype=np.int64)
 
-    def examples(self, rows: Rows) -> SequenceData:
+    def examples(self, rows: Rows) -> DataSet:
         """What to learn from, with properties as targets where the run predicts any."""
         data = self.data.subset(rows)
         if not self.run.properties:
@@ -249,18 +250,6 @@ class Retrainer:
                 self._fit_densities(rows, scores, rng)
             self.retrained += 1
         self._next = (len(evaluations) // self.every + 1) * self.every
-
-    def codes_of(self, texts: Sequence[str]) -> Tensor:
-        """The codes of texts under the model of now.
-
-        Returns:
-            (n, D) float32 on the CPU; NaN in the rows of what the codec cannot encode.
-        """
-        rows = self._library.rows(texts)
-        known = rows >= 0
-        z = torch.full((len(texts), self.run.size), math.nan)
-        z[torch.from_numpy(known)] = encoded(self.run, self._library.data, rows[known])
-        return z
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and densities, which the run's folder does not hold, and counts.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from molae.oracles import Equation, Formula, Oracle, Required, oracle
+from molae.oracles import Oracle, oracle
 from molae.oracles.base import Answer
 from molae.runs.folder import WEIGHTS, RunError
 from molae.runs.places import shipped_as
@@ -48,6 +48,9 @@ DEFAULTS: dict[str, Any] = {
 TRAINING = "training"
 #: What stands for a start that was given in Python.
 GIVEN = "given"
+
+#: What the texts are called that oracles read.
+_CALLED = {"texts": "expressions"}
 
 #: Told a remark for people.
 Say = Callable[[str], None]
@@ -138,21 +141,29 @@ def make_oracle(settings: Mapping[str, Any], given: Oracle | None) -> Oracle:
     )
 
 
-def check_fits(scorer: Oracle | None, requirements: Sequence[str], molecules: bool) -> None:
+def check_fits(scorer: Oracle | None, requirements: Sequence[str], items: str) -> None:
     """Whether an oracle can score what a model writes.
 
+    Args:
+        scorer: The oracle, or None for a laboratory, which can score anything.
+        requirements: Which only molecules can meet.
+        items: What the model writes, as its codec calls them.
+
     Raises:
-        ValueError: One is of molecules and the other of expressions.
+        ValueError: One is of molecules and the other of expressions or images.
     """
-    inner = scorer.oracle if isinstance(scorer, Required) else scorer
-    if molecules and isinstance(inner, Equation):
-        raise ValueError(
-            f"the oracle {inner.name} scores expressions, and this model writes molecules: name a "
-            "model of expressions with -m RUN"
-        )
-    if not molecules and (requirements or isinstance(inner, Formula)):
-        what = "requirements are" if requirements else f"the oracle {inner.name} is"  # type: ignore[union-attr]
-        raise ValueError(f"{what} of molecules, and this model writes none")
+    if requirements and items != "molecules":
+        raise ValueError("requirements are of molecules, and this model writes none")
+    reads = None if scorer is None else scorer.reads
+    if scorer is None or reads is None or reads == items:
+        return
+    if reads == "molecules":
+        raise ValueError(f"the oracle {scorer.name} is of molecules, and this model writes none")
+    called = _CALLED.get(reads, reads)
+    raise ValueError(
+        f"the oracle {scorer.name} scores {called}, and this model writes "
+        f"{_CALLED.get(items, items)}: name a model of {called} with -m RUN"
+    )
 
 
 # The model ---------------------------------------------------------------------------------------

@@ -105,24 +105,11 @@ def test_what_was_found_counts_too(start):
     assert not same(weights(runs[0]), weights(runs[1]))
 
 
-def test_codes_are_those_of_the_model_of_now(run, start):
-    texts = start[0][:5]
-    retrainer = short(run, start)
-    assert torch.equal(retrainer.codes_of(texts), run.encode(texts))
-    before = run.encode(texts)
-    retrainer.retrain([])
-    after = retrainer.codes_of(texts)
-    assert torch.equal(after, run.encode(texts))
-    assert not torch.equal(after, before)
-
-
 def test_what_cannot_be_encoded_is_skipped_and_counted(run, start):
     """The small model has no selenium; its row of codes is NaN."""
     retrainer = short(run, start)
     retrainer.retrain(evaluated(["C[Se]C", start[0][0]]))
     assert retrainer.skipped == 1
-    z = retrainer.codes_of(["C[Se]C", start[0][0]])
-    assert z.isnan().all(1).tolist() == [True, False]
 
 
 def test_what_has_no_score_is_not_learnt_from(start):
@@ -180,7 +167,7 @@ def test_a_campaign_that_goes_on_is_the_same(start):
     whole = Run.load("tiny", "cpu")
     retrainer = short(whole, start)
     retrainer.retrain([])
-    retrainer.codes_of(["CCCCO"])  # the order of what is parsed does not matter
+    retrainer._library.rows(["CCCCO"])  # the order of what is parsed does not matter
     tensors, scalars = retrainer.state()
     retrainer.retrain(found)
 

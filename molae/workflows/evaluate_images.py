@@ -1,0 +1,300 @@
+"""A run of images on the test bench, and files of images: what they are beside real ones."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from molae.codecs import ImageCodec
+from molae.codecs.images import unit
+from molae.datasets.images import ImageData
+from molae.densities import CentredGaussian, Gaussian, LatentDensity
+from molae.metrics import latent
+from molae.metrics.features import FeatureNet, feature_net
+from molae.metrics.images import ImageYardstick, squared_error
+from molae.names import DENSITIES, MIDPOINTS, pick
+from molae.pictures import Pixels, enlarged, grid, text_of
+from molae.runs.run import Run
+from molae.workflows import measures
+from molae.workflows.evaluation import DATA, Numbers
+from molae.workflows.held_images import HeldImages
+from molae.workflows.image_evaluation import (
+    MIDDLES,
+    OF_RUN,
+    READINGS,
+    RECONSTRUCTIONS,
+    ImageEvaluation,
+)
+from molae.workflows.interpolate import way
+from molae.workflows.testbench import Stage
+
+#: Densities that an evaluation should show beside the prior: the columns of the RAE paper, and
+#: what its authors tag their numbers with.
+EXPECTED = ("gaussian", "gmm", "bayesian")
+#: What cannot be said of images, and what is said instead.
+NOT_OF_IMAGES = (
+    "Validity, uniqueness, novelty, filters, properties and masks are of molecules and grammars; "
+    "of images there are distances between features instead, and nearest_train for novelty."
+)
+#: Images in a grid, interpolations and the points on each, images encoded at once.
+_SHOWN, _WAYS, _STEPS, _ENCODED = 64, 8, 10, 2048
+#: Training images whose features are kept for ``nearest_train``, at most.
+_LEARNT = 60_000
+
+
+def densities_of(run: Run, names: Sequence[str] | None) -> dict[str, LatentDensity]:
+    """Densities of a run by name, in the order of ``molae.names.DENSITIES``.
+
+    N(0, Sigma) follows from a fitted Gaussian, and is there wherever that is.
+
+    Args:
+        run: The model.
+        names: Which; None takes all.
+
+    Raises:
+        ValueError: The run has no such density.
+    """
+    there = {"prior": run.density("prior"), **run.densities}
+    gaussian = there.get("gaussian")
+    if "centred" not in there and isinstance(gaussian, Gaussian):
+        there["centred"] = CentredGaussian.like(gaussian)
+    wanted = list(there) if names is None else list(dict.fromkeys(names))
+    for name in wanted:
+        pick(there, name, "density of this run")
+    return {name: there[name] for name in DENSITIES if name in wanted}
+
+
+class ImageBench:
+    """One evaluation of a run of images under way; every method adds to ``done``.
+
+    Args:
+        run: The model.
+        held: What it is tested on.
+        reference: What images are compared with, (m, H, W, C); at most n of them are.
+        done: What is found.
+        n: Images of each set, at most.
+        seed: Of everything that is drawn.
+        features: See ``molae.metrics.features.feature_net``.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        held: HeldImages,
+        reference: Pixels,
+        done: ImageEvaluation,
+        n: int,
+        seed: int,
+        features: str,
+    ) -> None:
+        self.run, self.done, self.n, self.seed = run, done, n, seed
+        self.held = some(held.pixels, n, seed)
+        self.learnt = held.learnt
+        real = some(reference, n, seed)
+        self.net: FeatureNet = feature_net(features, real)
+        learnt = None if held.learnt is None else some(held.learnt, _LEARNT, seed)
+        self.ruler = ImageYardstick(self.net, real, learnt, seed)
+        done.about["features"] = {"name": self.net.name, "digest": self.net.digest}
+        done.about["reference"] = len(real)
+        done.note(self.net.about)
+        self.notes: dict[str, list[str]] = {}
+
+    def model(self, stage: Stage) -> None:
+        """Reconstructions, what codes are like, and what lies between them."""
+        run, done = self.run, self.done
+        show = stage(RECONSTRUCTIONS)
+        z = encoded(run, self.held)
+        again = decoded(run, z, show)
+        errors = squared_error(self.held, again)
+        mean = float(errors.mean())
+        done.numbers |= dict.fromkeys(OF_RUN)
+        done.numbers |= {"squared_error": mean, "dimensions": run.size}
+        done.sizes["squared_error"] = len(errors)
+        if len(z) > 1:
+            half = 1.96 * float(errors.std(ddof=1)) / math.sqrt(len(errors))
+            done.spans["squared_error"] = (mean - half, mean + half)
+            done.numbers["active_dimensions"] = latent.active_dimensions(z)
+            done.numbers["effective_rank"] = latent.effective_rank(z)
+            done.sizes |= {"active_dimensions": len(z), "effective_rank": len(z)}
+        done.others[RECONSTRUCTIONS] = self._measured(RECONSTRUCTIONS, again)
+        done.images.truth = sheet(self.held[:_SHOWN]), sheet(again[:_SHOWN])
+        self.codes = z
+
+    def density(self, name: str, density: LatentDensity, stage: Stage) -> None:
+        """What one density draws."""
+        run, index = self.run, torch.arange(self.n)
+        show = stage(f"{name}: generating")
+        began = time.perf_counter()
+        z = run.blurred(density.sample_rows(self.seed, index).cpu(), run.noise, self.seed, index)
+        pixels = decoded(run, z, show, noise=run.noise)
+        seconds = time.perf_counter() - began
+        stage(f"{name}: comparing")
+        numbers = self._measured(name, pixels)
+        numbers["held_out_nats"] = float(density.log_prob(self.codes).double().mean())
+        numbers["images_per_second"] = self.n / seconds
+        self.done.densities[name] = finite(numbers)
+        self.done.images.sets[name] = sheet(pixels[:_SHOWN])
+
+    def between(self, stage: Stage) -> None:
+        """Midpoints of held-out codes in random pairs, and some ways from code to code."""
+        z, done = self.codes, self.done
+        if len(z) < 2:
+            done.note("Fewer than 2 held-out images: nothing is said of interpolations.")
+            return
+        rng = np.random.default_rng(self.seed)
+        first = rng.integers(0, len(z), self.n)
+        other = (first + rng.integers(1, len(z), self.n)) % len(z)  # never the same row
+        for kind in MIDPOINTS:
+            show = stage(MIDDLES[kind])
+            middle = latent.midpoints(z[first], z[other], kind)
+            pixels = decoded(self.run, middle, show)
+            done.others[MIDDLES[kind]] = self._measured(MIDDLES[kind], pixels)
+            done.images.sets[MIDDLES[kind]] = sheet(pixels[:_SHOWN])
+        t = torch.linspace(0, 1, _STEPS)
+        pairs = list(zip(z[first[:_WAYS]], z[other[:_WAYS]], strict=True))
+        done.images.ways = sheet(
+            decoded(self.run, torch.cat([way(a, b, t) for a, b in pairs])), _STEPS
+        )
+
+    def data(self, stage: Stage) -> None:
+        """Images that the model learnt from, as if they had been generated: the floor."""
+        if self.learnt is None or not len(self.learnt):
+            return
+        stage(DATA)
+        real = some(self.learnt, self.n, self.seed)
+        self.done.data = self._measured(DATA, real)
+        self.done.data.pop("nearest_train")  # they are themselves
+        self.done.images.sets[DATA] = sheet(real[:_SHOWN])
+
+    def close(self) -> None:
+        """Say once what is missing, and of which sets."""
+        for text, names in self.notes.items():
+            where = "" if len(names) == len(self.done.sets()) else f" ({', '.join(names)})"
+            self.done.note(f"{text}{where}.")
+
+    def _measured(self, name: str, pixels: Pixels) -> Numbers:
+        """Every metric of some images; what is missing is noted."""
+        found = self.ruler.measure(pixels)
+        for metric, why in found.notes.items():
+            self.notes.setdefault(f"{metric}: {why}", []).append(name)
+        return finite(found.values)
+
+
+def bench_images(
+    run: Run,
+    held: HeldImages,
+    reference: Pixels | None,
+    done: ImageEvaluation,
+    stage: Stage,
+    *,
+    n: int,
+    densities: Mapping[str, LatentDensity],
+    seed: int,
+    features: str,
+) -> None:
+    """Measure everything that is measured on a run of images.
+
+    Args:
+        run: The model.
+        held: What it is tested on.
+        reference: What images are compared with; None takes the held-out ones.
+        done: Takes what is found.
+        stage: Told what begins; see ``stages_of`` for how many there are.
+        n: Images of each set.
+        densities: What images are drawn from, by name.
+        seed: Of everything that is drawn.
+        features: What images are compared in.
+    """
+    real = held.pixels if reference is None else reference
+    bench = ImageBench(run, held, real, done, n, seed, features)
+    bench.model(stage)
+    for name, density in densities.items():
+        bench.density(name, density, stage)
+    bench.between(stage)
+    bench.data(stage)
+    bench.close()
+    done.note(NOT_OF_IMAGES)
+    if "centred" in densities and "gaussian" in densities:
+        done.note(
+            "What a table calls N may be prior, N(0, I), or centred, N(0, Sigma), or gaussian, "
+            "N(mu, Sigma): Ghosh et al. (2020) describe the last one, and their scripts draw from "
+            "the others. All three are shown."
+        )
+    if reference is None:
+        done.note(
+            "Reconstructions are compared with the images that they are of, all else with the "
+            "same: name other images with --reference for what cannot be learnt by heart."
+        )
+
+
+def stages_of(densities: int) -> int:
+    """Stages of an evaluation with so many densities."""
+    return 2 + 2 * densities + len(MIDPOINTS)
+
+
+def fitted(densities: Mapping[str, LatentDensity]) -> dict[str, str]:
+    """What was fitted, by name of the density, in a few words."""
+    return {name: READINGS.get(name) or each.described() for name, each in densities.items()}
+
+
+def encoded(run: Run, pixels: Pixels) -> Tensor:
+    """Codes of images (n, H, W, C), (n, D)."""
+    parts = [
+        run.codes(torch.from_numpy(unit(pixels[first : first + _ENCODED])))
+        for first in range(0, len(pixels), _ENCODED)
+    ]
+    return torch.cat(parts)
+
+
+def decoded(
+    run: Run, z: Tensor, show: measures.Show = measures.unseen, *, noise: float = 0.0
+) -> Pixels:
+    """Images of codes (n, D), (n, H, W, C) uint8, as ``run.decode`` writes them."""
+    if not isinstance(run.codec, ImageCodec):
+        raise TypeError("this run writes no images")
+    texts = measures.decoded(run, z, show, noise=noise, canonical=False)
+    return run.codec.parse([text or "" for text in texts], prepared=True).pixels
+
+
+def some(pixels: Pixels, most: int, seed: int) -> Pixels:
+    """At most so many images, chosen at random, in their order."""
+    if len(pixels) <= most:
+        return pixels
+    return pixels[np.sort(np.random.default_rng(seed).permutation(len(pixels))[:most])]
+
+
+def sheet(pixels: Pixels, columns: int | None = None) -> str:
+    """A grid of images as text, large enough to be looked at."""
+    height, width = pixels.shape[1:3]
+    return text_of(grid(list(pixels), columns, scale=enlarged(height, width)))
+
+
+def finite(found: Mapping[str, float | None]) -> Numbers:
+    """Without nan and infinity, which JSON has no words for."""
+    return {
+        name: None if value is None or not math.isfinite(value) else value
+        for name, value in found.items()
+    }
+
+
+def image_data(texts: Sequence[str], codec: ImageCodec) -> ImageData:
+    """Images of texts as a run knows them; what is none is left out.
+
+    Raises:
+        ValueError: None of them is an image of the right size.
+    """
+    encoding = codec.parse(texts)
+    if texts and not len(encoding.kept):
+        raise ValueError(f"none of {len(texts)} texts is an image: {encoding.rejects[0].reason}")
+    return ImageData(encoding.pixels, keys=np.array(encoding.hashes(), np.uint64))
+
+
+def about_images(held: HeldImages) -> dict[str, Any]:
+    """What stands in a report of the images that a run was tested on."""
+    return {"images": len(held.pixels), "source": held.source}

@@ -1,0 +1,144 @@
+"""Images that a run has not learnt from, found again among images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from os import PathLike
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molae.codecs import ImageCodec
+from molae.datasets.files import DataError
+from molae.datasets.image_files import nothing_in, open_images
+from molae.datasets.images import ImageData
+from molae.datasets.splits import split_by_key
+from molae.pictures import Pixels, key_of
+from molae.runs.run import Run
+from molae.workflows.held_out import ENOUGH, split_seed
+from molae.workflows.reading import bar
+
+
+@dataclass(frozen=True)
+class HeldImages:
+    """What a run of images can be tested on.
+
+    Attributes:
+        pixels: Not learnt from, as far as can be known, (n, H, W, C) uint8.
+        learnt: Learnt from, or None where that is not known.
+        source: Where the images are from, a half sentence.
+        notes: Sentences on what is doubtful.
+    """
+
+    pixels: Pixels
+    learnt: Pixels | None
+    source: str
+    notes: list[str] = field(default_factory=list)
+
+
+def images_of(
+    codec: ImageCodec, source: str | PathLike[str], progress: bool = False
+) -> tuple[ImageData, dict[str, int]]:
+    """The images of a source as a run knows them, and how many are not used, by reason.
+
+    Raises:
+        DataError: The source cannot be read, or no image in it can be used.
+    """
+    opened = open_images(source)
+    found: list[Pixels] = []
+    keys: list[int] = []
+    lost: dict[str, int] = {}
+    with bar(opened.name, progress) as show:
+        for row in range(len(opened)):
+            try:
+                raw = opened.pixels(row)
+                found.append(codec.fit(raw))
+            except ValueError as error:
+                reason = str(error).partition(":")[0]
+                lost[reason] = lost.get(reason, 0) + 1
+                continue
+            keys.append(key_of(raw))
+            show(row + 1, (row + 1) / len(opened))
+    if not found:
+        raise nothing_in(opened, lost)
+    return ImageData(np.stack(found), keys=np.array(keys, np.uint64)), lost
+
+
+def held_images(run: Run, reference: ImageData | None, train: ImageData | None) -> HeldImages:
+    """Images to measure reconstruction on.
+
+    A training holds out images by a hash of each, with the seed and the share in the run's
+    settings, so that they are found again among the same images, whatever their order.
+
+    Args:
+        run: The model.
+        reference: Images that the model's own are compared with.
+        train: The images that the training was given, held-out ones among them.
+
+    Raises:
+        DataError: Neither was given.
+    """
+    if train is not None:
+        learnt, held = _parts(run, train)
+        if len(held) and len(learnt):
+            source = "held out by the training, found again among its images by their hash"
+            notes = [] if reference is None else _overlap(reference, learnt)
+            return HeldImages(_pixels(held), _pixels(learnt), source, notes)
+        return _beside(reference, train)
+    if reference is None:
+        raise DataError(
+            "nothing to compare with: the images that the run was trained on are not found here. "
+            "Name them with --train, or others with --reference."
+        )
+    _, held = _parts(run, reference)
+    if len(held) >= ENOUGH:
+        source = "those of the reference that this training would have held out, by their hash"
+        return HeldImages(_pixels(held), None, source)
+    note = (
+        "What the model learnt from was not given, so that images of the reference may be among "
+        "it; name the training images to be sure."
+    )
+    return HeldImages(_pixels(reference), None, "the reference", [note])
+
+
+def _parts(run: Run, data: ImageData) -> tuple[ImageData, ImageData]:
+    """What is learnt from and what is held out, as a training divides it."""
+    share = float(run.config.get("training", {}).get("validation", 0.0))
+    if not share:
+        return data, data.subset([])
+    rows = split_by_key(_keys(data), {"learnt": 1 - share, "held": share}, split_seed(run.config))
+    return data.subset(rows["learnt"]), data.subset(rows["held"])
+
+
+def _beside(reference: ImageData | None, learnt: ImageData) -> HeldImages:
+    """Nothing was held out: the reference without what was learnt from."""
+    if reference is None:
+        raise DataError(
+            "nothing to compare with: the training held nothing out. Name other images with "
+            "--reference."
+        )
+    new = reference.subset(~np.isin(_keys(reference), _keys(learnt)))
+    if not len(new):
+        raise DataError("nothing to compare with: all of the reference was learnt from.")
+    return HeldImages(_pixels(new), _pixels(learnt), "the reference without what was learnt from")
+
+
+def _overlap(reference: ImageData, learnt: ImageData) -> list[str]:
+    """Whether a reference is other data than what was learnt from."""
+    same = int(np.isin(_keys(reference), _keys(learnt)).sum())
+    if not same:
+        return []
+    return [
+        f"{same:,} images of the reference were learnt from: likeness to it says less of what the "
+        "model makes of other data."
+    ]
+
+
+def _keys(data: ImageData) -> NDArray[np.uint64]:
+    if data.keys is None:
+        raise ValueError("these images have no keys to know them again by")
+    return data.keys
+
+
+def _pixels(data: ImageData) -> Pixels:
+    return data.bytes(np.arange(len(data)))
