@@ -290,6 +290,9 @@ def ship(options: argparse.Namespace) -> None:
     run.densities = {name: run.densities[name] for name in names}
     run.config["densities"] = {name: run.config["densities"][name] for name in names}
     run.card = card_of(run, options)
+    settings = run.config.get("training", {})
+    if settings.get("start_from"):  # a place on one machine helps nobody else
+        settings["start_from"] = Path(settings["start_from"]).name
     data = test_set(run, options.data, options.number)
     part = target.with_name(f".part-{target.name}")
     shutil.rmtree(part, ignore_errors=True)

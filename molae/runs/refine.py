@@ -56,8 +56,11 @@ def refined(model: Autoencoder, x: Tensor, z: Tensor, steps: int, rate: float = 
 
 
 def _slope(model: Autoencoder, x: Tensor, z: Tensor) -> Tensor:
-    """The gradient of -log p(x|z) with respect to the codes, (B, D)."""
-    with torch.enable_grad():
+    """The gradient of -log p(x|z) with respect to the codes, (B, D).
+
+    Without cuDNN, whose recurrent layers have no gradients where the model is in evaluation.
+    """
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         z = z.detach().requires_grad_(True)
         loss = -model.likelihood(z).log_prob(x).sum()
         (slope,) = torch.autograd.grad(loss, z)

@@ -124,7 +124,7 @@ def _one_chunk(
         return
     wanted = run.spelling(run.codec.decode(x))
     found = run.decode(run.codes(x))
-    missed = [i for i, before in enumerate(wanted) if found[i] != before]
+    missed = [i for i, before in enumerate(wanted) if before is None or found[i] != before]
     result.direct += len(wanted) - len(missed)
     if missed and refine and run.codec.exact:
         better = run.decode(run.codes(x[missed], refine))
@@ -132,8 +132,9 @@ def _one_chunk(
             found[i] = after
     for row, before, after in zip(encoding.kept, wanted, found, strict=True):
         result.tried += 1
-        result.exact += before == after
-        if before != after or not run.codec.exact:
+        same = before is not None and before == after
+        result.exact += same
+        if not same or not run.codec.exact:
             result.misses.append(_compared(run, records[row].line, before, after))
 
 
