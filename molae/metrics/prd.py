@@ -89,11 +89,11 @@ def prd(
 
     Args:
         generated: (N, F).
-        reference: (M, F). Rows of the larger set beyond the other's are left out: with other
+        reference: (M, F). As many rows of the larger set as the other has are drawn: with other
             numbers of rows the clusters would belong to the larger set.
         clusters: K.
         runs: Clusterings.
-        seed: Of the clusterings; the i-th has this number and i.
+        seed: Of the rows drawn, and of the clusterings; the i-th has this number and i.
 
     Raises:
         ValueError: Fewer rows than clusters, or features that differ in number.
@@ -107,7 +107,9 @@ def prd(
             f"{count} rows on the smaller side, {clusters} clusters, {runs} runs; expected at "
             "least as many rows as clusters, and one of each"
         )
-    both = np.concatenate([one[:count], other[:count]])
+    # Not the first rows: files are often sorted, by class for instance.
+    rng = np.random.default_rng(seed)
+    both = np.concatenate([side[rng.permutation(len(side))[:count]] for side in (one, other)])
     curves = []
     for run in range(runs):
         which = _clusters(both, clusters, seed + run)
