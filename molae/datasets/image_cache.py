@@ -16,10 +16,9 @@ from molae.codecs.images import ImageCodec
 from molae.datasets.arrays import ArrayWriter
 from molae.datasets.cache import Encoded, Progress, found_or_made, place_of
 from molae.datasets.image_files import ImageSource, divided, nothing_in, open_images
-from molae.datasets.images import ImageData
+from molae.datasets.images import ImageData, fitted_images
 from molae.datasets.readers import BadLine
 from molae.datasets.writers import RejectWriter
-from molae.pictures import key_of
 
 _ARRAYS: dict[str, type[np.generic]] = {
     "pixels.npy": np.uint8,
@@ -86,14 +85,12 @@ def _write(
             for name in ("keys.npy", "lines.npy")
         )
         rejects = stack.enter_context(RejectWriter(folder / "rejects.csv"))
-        for row in range(len(source)):
-            try:
-                raw = source.pixels(row)
-                pixels.append(codec.fit(raw)[None])
-            except ValueError as error:
-                rejects.write(source.name, BadLine(row + 1, source.title(row), str(error)))
+        for row, found in enumerate(fitted_images(codec, source)):
+            if isinstance(found, BadLine):
+                rejects.write(source.name, found)
                 continue
-            keys.append(np.array([key_of(raw)], np.uint64))
+            pixels.append(found[0][None])
+            keys.append(np.array([found[1]], np.uint64))
             lines.append(np.array([row + 1]))
             if progress is not None and row % _STEP == 0:
                 progress(row + 1, (row + 1) / len(source))

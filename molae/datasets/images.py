@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -125,6 +125,7 @@ class ImageArrays:
         keys: (n,) uint64, hashes of the pixels as they are in the source.
         names: What the source calls each, or its number.
         classes: Names of the labels, or none.
+        lost: How many could not be used, by reason.
     """
 
     pixels: Pixels
@@ -132,6 +133,7 @@ class ImageArrays:
     keys: NDArray[np.uint64]
     names: list[str]
     classes: tuple[str, ...] = ()
+    lost: dict[str, int] = field(default_factory=dict)
 
     def data(self) -> ImageData:
         """The images as a data set."""
@@ -172,6 +174,63 @@ def image_codec(
     return ImageCodec(height, width, channels, crop, resize=size is not None)
 
 
+def fitted_images(
+    codec: ImageCodec, source: ImageSource
+) -> Iterator[tuple[Pixels, int] | BadLine]:
+    """Every image of a source as a codec knows it, in order, one at a time.
+
+    Yields:
+        Pixels (H, W, C) uint8 and the hash of the image as it is in the source; or, for one that
+        cannot be used, its number from 1, its name and the reason.
+    """
+    for row in range(len(source)):
+        try:
+            raw = source.pixels(row)
+            fitted = codec.fit(raw)
+        except ValueError as error:
+            yield BadLine(row + 1, source.title(row), str(error))
+        else:
+            yield fitted, key_of(raw)
+
+
+def gathered(
+    codec: ImageCodec,
+    source: ImageSource,
+    reject: Callable[[BadLine], None] | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> ImageArrays:
+    """All images of an open source that a codec can use, in memory; arguments as ``read_images``.
+
+    Raises:
+        DataError: There is none.
+    """
+    pixels = np.zeros((len(source), codec.height, codec.width, codec.channels), np.uint8)
+    keys = np.zeros(len(source), np.uint64)
+    kept = np.zeros(len(source), bool)
+    reasons: Counter[str] = Counter()
+    for row, found in enumerate(fitted_images(codec, source)):
+        if isinstance(found, BadLine):
+            reasons[found.reason.partition(":")[0]] += 1
+            if reject is not None:
+                reject(found)
+            continue
+        pixels[row], keys[row] = found
+        kept[row] = True
+        if progress is not None:
+            progress(row + 1, (row + 1) / len(source))
+    if not kept.any():
+        raise nothing_in(source, reasons)
+    rows = np.flatnonzero(kept)
+    return ImageArrays(
+        pixels if kept.all() else pixels[rows],
+        None if source.labels is None else source.labels[rows],
+        keys[rows],
+        [source.title(row) or str(row + 1) for row in rows.tolist()],
+        source.classes,
+        dict(reasons),
+    )
+
+
 def read_images(
     source: str | PathLike[str],
     size: int | tuple[int, int] | None = None,
@@ -195,30 +254,4 @@ def read_images(
         ValueError: A size makes no sense, or there is no such crop.
     """
     opened = open_images(source)
-    codec = image_codec(opened, size, crop, channels)
-    pixels = np.zeros((len(opened), codec.height, codec.width, codec.channels), np.uint8)
-    keys = np.zeros(len(opened), np.uint64)
-    kept = np.zeros(len(opened), bool)
-    reasons: Counter[str] = Counter()
-    for row in range(len(opened)):
-        try:
-            raw = opened.pixels(row)
-            pixels[row] = codec.fit(raw)
-        except ValueError as error:
-            reasons[str(error).partition(":")[0]] += 1
-            if reject is not None:
-                reject(BadLine(row + 1, opened.title(row), str(error)))
-            continue
-        keys[row], kept[row] = key_of(raw), True
-        if progress is not None:
-            progress(row + 1, (row + 1) / len(opened))
-    if not kept.any():
-        raise nothing_in(opened, reasons)
-    rows = np.flatnonzero(kept)
-    return ImageArrays(
-        pixels if kept.all() else pixels[rows],
-        None if opened.labels is None else opened.labels[rows],
-        keys[rows],
-        [opened.title(row) or str(row + 1) for row in rows.tolist()],
-        opened.classes,
-    )
+    return gathered(image_codec(opened, size, crop, channels), opened, reject, progress)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from molae.codecs import ImageCodec
 from molae.datasets.files import DataError
-from molae.datasets.image_files import nothing_in, open_images
-from molae.datasets.images import ImageData
+from molae.datasets.image_files import open_images
+from molae.datasets.images import ImageData, gathered
 from molae.datasets.splits import split_by_key
-from molae.pictures import Pixels, key_of
+from molae.pictures import Pixels
 from molae.runs.run import Run
 from molae.workflows.held_out import ENOUGH, split_seed
 from molae.workflows.reading import bar
@@ -45,23 +45,9 @@ def images_of(
         DataError: The source cannot be read, or no image in it can be used.
     """
     opened = open_images(source)
-    found: list[Pixels] = []
-    keys: list[int] = []
-    lost: dict[str, int] = {}
     with bar(opened.name, progress) as show:
-        for row in range(len(opened)):
-            try:
-                raw = opened.pixels(row)
-                found.append(codec.fit(raw))
-            except ValueError as error:
-                reason = str(error).partition(":")[0]
-                lost[reason] = lost.get(reason, 0) + 1
-                continue
-            keys.append(key_of(raw))
-            show(row + 1, (row + 1) / len(opened))
-    if not found:
-        raise nothing_in(opened, lost)
-    return ImageData(np.stack(found), keys=np.array(keys, np.uint64)), lost
+        found = gathered(codec, opened, progress=show)
+    return found.data(), found.lost
 
 
 def held_images(run: Run, reference: ImageData | None, train: ImageData | None) -> HeldImages:
