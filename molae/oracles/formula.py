@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from operator import itemgetter
 from typing import Any
 
-from molae.chem.molecules import MoleculeError, read
-from molae.chem.properties import Sheet
 from molae.chem.requirements import Requirement
-from molae.chem.terms import Term, measure, referred
+from molae.chem.terms import Term, referred
 from molae.names import FUNCTIONS, PROPERTIES, REFERENCES, TASKS
 from molae.oracles.arithmetic import (
     OPERATORS,
@@ -22,12 +19,9 @@ from molae.oracles.arithmetic import (
     Vocabulary,
     parse,
 )
-from molae.oracles.base import Answer, Oracle, failure
-from molae.oracles.required import unmet_requirement
+from molae.oracles.base import Answer, failure
+from molae.oracles.measured import MeasuredOracle
 from molae.oracles.tasks import task_terms
-
-#: Raised when a term is defined anew, so that what a cache holds is not taken for the new one.
-_DEFINITIONS = 1
 
 
 def _clip(x: float, lowest: float, highest: float) -> float:
@@ -63,7 +57,7 @@ VOCABULARY = Vocabulary(
 )
 
 
-class Formula(Oracle):
+class Formula(MeasuredOracle):
     """Arithmetic over properties, tasks, similarities, patterns and molecular formulas.
 
     Every molecule is read once for all terms and requirements. The parts of an answer are the
@@ -79,11 +73,9 @@ class Formula(Oracle):
         FormulaError: (a ValueError) The formula cannot be understood; with a caret.
     """
 
-    reads = "molecules"
-
     def __init__(self, text: str, requirements: Sequence[Requirement] = ()) -> None:
         self.expression: Expression = parse(text, VOCABULARY)
-        self.requirements = tuple(requirements)
+        super().__init__(requirements)
         self._terms: dict[str, Term] = {
             leaf.label: _term(self.expression, leaf) for leaf in self.expression.leaves
         }
@@ -99,32 +91,12 @@ class Formula(Oracle):
         return self.expression.text
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The terms, then the other properties that are required."""
-        return tuple(self._terms)
+    def terms(self) -> dict[str, Term]:
+        """Those of the formula, then the other properties that are required."""
+        return self._terms
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Requirements, version of RDKit (scores differ between them), version of our terms."""
-        return {
-            "requirements": [str(each) for each in self.requirements],
-            "rdkit": version("rdkit"),
-            "definitions": _DEFINITIONS,
-        }
-
-    def answer(self, texts: Sequence[str]) -> list[Answer]:
-        """Score SMILES, see ``Oracle.answer``."""
-        return [self._answer(text) for text in texts]
-
-    def _answer(self, text: str) -> Answer:
-        try:
-            sheet = Sheet(read(text))
-        except MoleculeError as error:
-            return failure(f"not a molecule: {error}", dict.fromkeys(self._terms, math.nan))
-        parts, problem = measure(sheet, self._terms)
-        problem = problem or unmet_requirement(self.requirements, parts)
-        if problem is not None:
-            return failure(problem, parts)
+    def scored(self, parts: dict[str, float]) -> Answer:
+        """What the formula makes of its terms."""
         try:
             return Answer(float(self.expression.evaluate(parts, TABLE)), parts)
         except CalculationError as error:

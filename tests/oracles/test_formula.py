@@ -8,7 +8,7 @@ from molae.chem import properties
 from molae.chem.molecules import read
 from molae.chem.properties import Sheet
 from molae.chem.requirements import parse_requirements
-from molae.oracles import formula
+from molae.oracles import formula, measured
 from molae.oracles.arithmetic import FormulaError
 from molae.oracles.formula import Formula
 
@@ -83,7 +83,7 @@ def test_backslashes_stay_what_they_are():
 
 def test_molecules_are_read_once(monkeypatch):
     seen = []
-    monkeypatch.setattr(formula, "read", lambda text: seen.append(text) or read(text))
+    monkeypatch.setattr(measured, "read", lambda text: seen.append(text) or read(text))
     wanted = parse_requirements(["mw<100, sa<9"])
     oracle = Formula("plogp - sa + logp", wanted)
     computed = []
