@@ -351,3 +351,31 @@ def guarded(work: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def table_main(
+    options: argparse.Namespace,
+    name: str,
+    make: Callable[[argparse.Namespace], None],
+    tables: Callable[[list[Values]], Sequence[Shown]],
+    notes: Callable[[list[Values]], Sequence[str]],
+    console: Console | None = None,
+) -> int:
+    """Make the cells that are wanted and show all there are; 1 or 130 as ``guarded``.
+
+    Args:
+        options: Of the command line, see ``settled``.
+        name: Of the results.
+        make: Makes every cell that is not there yet.
+        tables: Of cells.
+        notes: Sentences below them.
+        console: Where to print.
+    """
+
+    def work() -> None:
+        if options.data is not None or options.quick:
+            make(options)
+        cells = read_cells(Path(options.out))
+        present(options, name, tables(cells), notes(cells), console)
+
+    return guarded(work)

@@ -22,13 +22,8 @@ mean nothing.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -42,20 +37,18 @@ from benchmarks.optimization import (
     cost,
     curve,
     fill,
-    guarded,
     parser,
-    present,
-    read_cells,
     seeds,
     settled,
     spread,
+    table_main,
 )
+from benchmarks.optimization_cells import Campaigns, Protocol
 from benchmarks.optimization_molecules import (
     ATOMS,
     Library,
     alkanes,
     best_of,
-    campaign,
     listed,
     model_facts,
     pooled,
@@ -64,7 +57,6 @@ from benchmarks.optimization_molecules import (
     spent,
 )
 from molae.chem.properties import score
-from molae.runs import Run
 from molae.workflows.campaign.trace import best_so_far
 
 NAME = "optimize_500"
@@ -109,72 +101,20 @@ PUBLISHED = {
 }
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """What all cells of a table have in common; a cell of another protocol is not mixed in.
-
-    Attributes:
-        data: Name and sha256 of the molecules.
-        model: Name and sha256 of the weights.
-        calls: New molecules that may be scored.
-        batch: Candidates that are asked for at once.
-        start: Molecules whose scores are known at the beginning.
-    """
-
-    data: tuple[str, str]
-    model: tuple[str, str | None]
-    calls: int
-    batch: int
-    start: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {**asdict(self), "data": list(self.data), "model": list(self.model)}
-
-
 # Cells -------------------------------------------------------------------------------------------
 
 
-class Parts:
-    """What cells are made of.
-
-    Args:
-        protocol: What is the same in all of them.
-        options: Of the command line.
-        library: The molecules.
-    """
-
-    def __init__(self, protocol: Protocol, options: argparse.Namespace, library: Library) -> None:
-        self.protocol, self.options, self.library = protocol, options, library
-
-    @cached_property
-    def run(self) -> Run:
-        """The model; campaigns do not change it."""
-        return Run.load(self.options.model, self.options.device)
+class Parts(Campaigns):
+    """What cells are made of; molecules to start with are known at the beginning."""
 
     def cell(self, job: Job) -> Values:
         """One method with one cap and one seed."""
-        seed, cap = job.facts["seed"], job.facts["cap"]
         settings = {key: value for key, value in job.settings.items() if key != "cap"}
-        told = json.dumps([self.protocol.to_dict(), dict(job.settings)], sort_keys=True)
-        name = f"{job.name}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-        if settings["strategy"] == "screening":
-            settings["library"] = self.library.path
-        else:
-            settings["model"] = self.run
         if not settings.pop("alone", False):
-            start = self.library.start(SCORE, self.protocol.start, seed)
+            start = self.library.start(SCORE, self.protocol.start, job.facts["seed"])
             settings |= {"start": start, "start_free": True, "start_limit": len(start)}
-        record = campaign(
-            self.options.work / name,
-            SCORE,
-            requirements=CAPS[cap],
-            calls=self.protocol.calls,
-            batch=self.protocol.batch,
-            seed=seed,
-            device=self.options.device,
-            **settings,
-        )
+        settings["requirements"] = CAPS[job.facts["cap"]]
+        record = self.campaigned(job, SCORE, settings)
         scored = [(each.answer.score, each.text) for each in record.best]
         values = [value for value, _ in scored]
         return {
@@ -331,14 +271,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None, console: Console | None = None) -> int:
     """Make the cells and show them; 1 where something is wrong with what was given."""
     options = arguments(words)
-
-    def work() -> None:
-        if options.data is not None or options.quick:
-            make(options)
-        cells = read_cells(Path(options.out))
-        present(options, NAME, tables(cells), notes(cells), console)
-
-    return guarded(work)
+    return table_main(options, NAME, make, tables, notes, console)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -45,13 +44,11 @@ from benchmarks.optimization import (
     Values,
     cost,
     fill,
-    guarded,
     parser,
-    present,
-    read_cells,
     seeds,
     settled,
     spread,
+    table_main,
 )
 from benchmarks.optimization_molecules import (
     ATOMS,
@@ -259,14 +256,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None, console: Console | None = None) -> int:
     """Make the cells and show them; 1 where something is wrong with what was given."""
     options = arguments(words)
-
-    def work() -> None:
-        if options.data is not None or options.quick:
-            make(options)
-        cells = read_cells(Path(options.out))
-        present(options, NAME, tables(cells), notes(cells), console)
-
-    return guarded(work)
+    return table_main(options, NAME, make, tables, notes, console)
 
 
 if __name__ == "__main__":

@@ -28,13 +28,8 @@ its numbers mean nothing.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -49,17 +44,15 @@ from benchmarks.optimization import (
     Values,
     cost,
     fill,
-    guarded,
     parser,
-    present,
-    read_cells,
     seeds,
     settled,
     spread,
+    table_main,
 )
+from benchmarks.optimization_cells import Campaigns, Protocol
 from benchmarks.optimization_molecules import (
     Library,
-    campaign,
     model_facts,
     quick_library,
     shares,
@@ -70,7 +63,6 @@ from benchmarks.record import RESULTS
 from molae.chem.guacamol import PMO, PMO_CHANGED
 from molae.metrics import top_auc, top_average, top_curve
 from molae.names import PROPERTIES, TASKS
-from molae.runs import Run
 
 NAME = "optimize_pmo"
 #: What is compared, with arguments of ``optimize``; ``alone``: it learns nothing.
@@ -93,48 +85,11 @@ TOP, POINTS, KEPT = 10, 100, 10
 AGREED = tuple(task for task in PMO if task not in PMO_CHANGED)
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """What all cells of a table have in common; a cell of another protocol is not mixed in.
-
-    Attributes:
-        data: Name and sha256 of the molecules.
-        model: Name and sha256 of the weights.
-        calls: New molecules that may be scored.
-        batch: Candidates that are asked for at once.
-        start: Molecules of the data that are scored first, within the calls.
-    """
-
-    data: tuple[str, str]
-    model: tuple[str, str | None]
-    calls: int
-    batch: int
-    start: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {**asdict(self), "data": list(self.data), "model": list(self.model)}
-
-
 # Cells -------------------------------------------------------------------------------------------
 
 
-class Parts:
-    """What cells are made of.
-
-    Args:
-        protocol: What is the same in all of them.
-        options: Of the command line.
-        library: The molecules.
-    """
-
-    def __init__(self, protocol: Protocol, options: argparse.Namespace, library: Library) -> None:
-        self.protocol, self.options, self.library = protocol, options, library
-
-    @cached_property
-    def run(self) -> Run:
-        """The model; campaigns do not change it."""
-        return Run.load(self.options.model, self.options.device)
+class Parts(Campaigns):
+    """What cells are made of; molecules to start with are scored within the calls."""
 
     def start(self, seed: int) -> list[str]:
         """Random molecules of the data, the same for every method and task."""
@@ -144,25 +99,10 @@ class Parts:
 
     def cell(self, job: Job) -> Values:
         """One method on one task with one seed."""
-        seed, settings = job.facts["seed"], dict(job.settings)
-        told = json.dumps([self.protocol.to_dict(), settings], sort_keys=True)
-        name = f"{job.name}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-        if settings["strategy"] == "screening":
-            settings["library"] = self.library.path
-        else:
-            settings["model"] = self.run
+        settings, calls = dict(job.settings), self.protocol.calls
         if not settings.pop("alone", False):
-            settings["start"] = self.start(seed)
-        calls = self.protocol.calls
-        record = campaign(
-            self.options.work / name,
-            job.facts["task"],
-            calls=calls,
-            batch=self.protocol.batch,
-            seed=seed,
-            device=self.options.device,
-            **settings,
-        )
+            settings["start"] = self.start(job.facts["seed"])
+        record = self.campaigned(job, job.facts["task"], settings)
         every = max(calls // POINTS, 1)
         return {
             **shares(record.counts),
@@ -344,14 +284,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None, console: Console | None = None) -> int:
     """Make the cells and show them; 1 where something is wrong with what was given."""
     options = arguments(words)
-
-    def work() -> None:
-        if options.data is not None or options.quick:
-            make(options)
-        cells = read_cells(Path(options.out))
-        present(options, options.name, tables(cells), notes(cells), console)
-
-    return guarded(work)
+    return table_main(options, options.name, make, tables, notes, console)
 
 
 if __name__ == "__main__":
