@@ -28,9 +28,9 @@ from .options import (
     Device,
     Model,
     Quiet,
+    choice,
     duration,
     examples,
-    known,
     known_list,
     named,
     requirements,
@@ -106,12 +106,7 @@ def optimize(
     model: Model = None,
     strategy: Annotated[
         str | None,
-        typer.Option(
-            callback=known(STRATEGIES, "strategy"),
-            rich_help_panel=_HOW,
-            show_default="latent",
-            help=f"What proposes: {named(STRATEGIES)}.",
-        ),
+        choice(STRATEGIES, "strategy", _HOW, "latent", f"What proposes: {named(STRATEGIES)}."),
     ] = None,
     batch: Annotated[
         int | None,
@@ -119,29 +114,28 @@ def optimize(
     ] = None,
     surrogate: Annotated[
         str | None,
-        typer.Option(
-            callback=known(SURROGATES, "surrogate"),
-            rich_help_panel=_HOW,
-            show_default="trust_region",
-            help=f"What learns the score: {named(SURROGATES)}.",
+        choice(
+            SURROGATES,
+            "surrogate",
+            _HOW,
+            "trust_region",
+            f"What learns the score: {named(SURROGATES)}.",
         ),
     ] = None,
     acquisition: Annotated[
         str | None,
-        typer.Option(
-            callback=known(ACQUISITIONS, "acquisition"),
-            rich_help_panel=_HOW,
-            show_default="logei, gp_genetic ucb",
-            help=f"What chooses the next ones: {named(ACQUISITIONS)}.",
+        choice(
+            ACQUISITIONS,
+            "acquisition",
+            _HOW,
+            "logei, gp_genetic ucb",
+            f"What chooses the next ones: {named(ACQUISITIONS)}.",
         ),
     ] = None,
     density: Annotated[
         str | None,
-        typer.Option(
-            callback=known(DENSITIES, "density"),
-            rich_help_panel=_HOW,
-            show_default="the model's best",
-            help="What says how plausible a code is.",
+        choice(
+            DENSITIES, "density", _HOW, "the model's best", "What says how plausible a code is."
         ),
     ] = None,
     plausible: Annotated[

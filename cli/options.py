@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
 
 from molae.names import DENSITIES, FILTERS, PROPERTIES, pick
 from molae.resources import DEFAULT_MODEL
@@ -71,6 +72,24 @@ def known(table: Mapping[str, object], kind: str) -> Callable[[str | None], str 
         return name
 
     return check
+
+
+def choice(
+    table: Mapping[str, object], kind: str, panel: str, usual: str, text: str
+) -> OptionInfo:
+    """An option that takes a name out of a table, or is left out.
+
+    Args:
+        table: One of ``molae.names``.
+        kind: What the table holds, for errors.
+        panel: Of the help that it stands in.
+        usual: What is meant where it is left out, as the help shows it.
+        text: Its line of help.
+    """
+    option: OptionInfo = typer.Option(
+        callback=known(table, kind), rich_help_panel=panel, show_default=usual, help=text
+    )
+    return option
 
 
 def known_list(table: Mapping[str, object], kind: str) -> Callable[[list[str] | None], list[str]]:

@@ -11,7 +11,7 @@ import typer
 
 from molae.names import ACQUISITIONS, DENSITIES, STRATEGIES, SURROGATES
 
-from .options import Config, Device, Model, Quiet, examples, known, named, requirements
+from .options import Config, Device, Model, Quiet, choice, examples, named, requirements
 from .output import say, silent
 
 EXAMPLES = examples(
@@ -96,38 +96,32 @@ def suggest(
     model: Model = None,
     strategy: Annotated[
         str | None,
-        typer.Option(
-            callback=known(STRATEGIES, "strategy"),
-            rich_help_panel=_BEGIN,
-            show_default="latent",
-            help=f"What proposes: {named(STRATEGIES)}.",
-        ),
+        choice(STRATEGIES, "strategy", _BEGIN, "latent", f"What proposes: {named(STRATEGIES)}."),
     ] = None,
     surrogate: Annotated[
         str | None,
-        typer.Option(
-            callback=known(SURROGATES, "surrogate"),
-            rich_help_panel=_BEGIN,
-            show_default="trust_region",
-            help=f"What learns the values: {named(SURROGATES)}.",
+        choice(
+            SURROGATES,
+            "surrogate",
+            _BEGIN,
+            "trust_region",
+            f"What learns the values: {named(SURROGATES)}.",
         ),
     ] = None,
     acquisition: Annotated[
         str | None,
-        typer.Option(
-            callback=known(ACQUISITIONS, "acquisition"),
-            rich_help_panel=_BEGIN,
-            show_default="logei",
-            help=f"What chooses the next codes: {named(ACQUISITIONS)}.",
+        choice(
+            ACQUISITIONS,
+            "acquisition",
+            _BEGIN,
+            "logei",
+            f"What chooses the next codes: {named(ACQUISITIONS)}.",
         ),
     ] = None,
     density: Annotated[
         str | None,
-        typer.Option(
-            callback=known(DENSITIES, "density"),
-            rich_help_panel=_BEGIN,
-            show_default="the model's best",
-            help="What says how plausible a code is.",
+        choice(
+            DENSITIES, "density", _BEGIN, "the model's best", "What says how plausible a code is."
         ),
     ] = None,
     plausible: Annotated[

@@ -31,9 +31,9 @@ from .options import (
     Quiet,
     Seed,
     Workers,
+    choice,
     duration,
     examples,
-    known,
     known_list,
     named,
     sides,
@@ -108,56 +108,52 @@ def train(
     validation: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share held out.")] = 0.02,
     objective: Annotated[
         str | None,
-        typer.Option(
-            callback=known(OBJECTIVES, "objective"),
-            rich_help_panel=_MODEL,
-            show_default=_usual("rae"),
-            help=f"What is minimised: {named(OBJECTIVES)}; see molae objectives.",
+        choice(
+            OBJECTIVES,
+            "objective",
+            _MODEL,
+            _usual("rae"),
+            f"What is minimised: {named(OBJECTIVES)}; see molae objectives.",
         ),
     ] = None,
     regularizer: Annotated[
         str | None,
-        typer.Option(
-            callback=known(REGULARIZERS, "regulariser"),
-            rich_help_panel=_MODEL,
-            show_default=_usual("l2, images none"),
-            help=f"Of rae: {named(REGULARIZERS)}.",
+        choice(
+            REGULARIZERS,
+            "regulariser",
+            _MODEL,
+            _usual("l2, images none"),
+            f"Of rae: {named(REGULARIZERS)}.",
         ),
     ] = None,
     gradient: Annotated[
         str | None,
-        typer.Option(
-            callback=known(GRADIENTS, "form of the gradient penalty"),
-            rich_help_panel=_MODEL,
-            show_default=_usual("squared"),
-            help=f"Of the regulariser gp: {named(GRADIENTS)}.",
+        choice(
+            GRADIENTS,
+            "form of the gradient penalty",
+            _MODEL,
+            _usual("squared"),
+            f"Of the regulariser gp: {named(GRADIENTS)}.",
         ),
     ] = None,
     decoder: Annotated[
         str | None,
-        typer.Option(
-            callback=known(DECODERS, "decoder"),
-            rich_help_panel=_MODEL,
-            show_default=_usual("autoregressive, images image"),
-            help=f"{named(DECODERS)}; a net for images has both halves.",
+        choice(
+            DECODERS,
+            "decoder",
+            _MODEL,
+            _usual("autoregressive, images image"),
+            f"{named(DECODERS)}; a net for images has both halves.",
         ),
     ] = None,
     head: Annotated[
         str | None,
-        typer.Option(
-            callback=known(HEADS, "head"),
-            rich_help_panel=_MODEL,
-            show_default="what the objective needs",
-            help=f"{named(HEADS)}.",
-        ),
+        choice(HEADS, "head", _MODEL, "what the objective needs", f"{named(HEADS)}."),
     ] = None,
     encoder: Annotated[
         str | None,
-        typer.Option(
-            callback=known(ENCODERS, "encoder"),
-            rich_help_panel=_MODEL,
-            show_default=_usual("recurrent, images image"),
-            help=f"{named(ENCODERS)}.",
+        choice(
+            ENCODERS, "encoder", _MODEL, _usual("recurrent, images image"), f"{named(ENCODERS)}."
         ),
     ] = None,
     latent_dim: Annotated[
@@ -171,11 +167,12 @@ def train(
     ] = None,
     codec: Annotated[
         str | None,
-        typer.Option(
-            callback=known(CODECS, "codec"),
-            rich_help_panel=_TEXTS,
-            show_default=_usual("grammar"),
-            help=f"{named(CODECS)}; only a grammar promises valid molecules.",
+        choice(
+            CODECS,
+            "codec",
+            _TEXTS,
+            _usual("grammar"),
+            f"{named(CODECS)}; only a grammar promises valid molecules.",
         ),
     ] = None,
     grammar: Annotated[
@@ -252,21 +249,11 @@ def train(
     ] = None,
     crop: Annotated[
         str | None,
-        typer.Option(
-            callback=known(CROPS, "crop"),
-            rich_help_panel=_IMAGES,
-            show_default="none",
-            help=f"Cut them first: {named(CROPS)}.",
-        ),
+        choice(CROPS, "crop", _IMAGES, "none", f"Cut them first: {named(CROPS)}."),
     ] = None,
     likelihood: Annotated[
         str | None,
-        typer.Option(
-            callback=known(LIKELIHOODS, "likelihood"),
-            rich_help_panel=_IMAGES,
-            show_default=_usual("gaussian"),
-            help=f"{named(LIKELIHOODS)}.",
-        ),
+        choice(LIKELIHOODS, "likelihood", _IMAGES, _usual("gaussian"), f"{named(LIKELIHOODS)}."),
     ] = None,
     sigma: Annotated[
         float | None,
