@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 # From where torch is taken; empty: from where pip takes everything.
 TORCH_INDEX ?=
-EXTRAS := dev,parquet,tensorboard
+EXTRAS := dev,parquet,plots,tensorboard,dask
 JOBS ?= 2
 
 BIN := $(VENV)/bin

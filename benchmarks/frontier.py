@@ -4,7 +4,8 @@ One run is taken as it is. Its exact reconstruction of the held-out molecules is
 noise, from the encoder's codes and from corrected ones (``Run.encode``). Then molecules are drawn
 from several densities, with several levels of noise on the codes (which the decoder is told) and
 greedily or at a temperature, and compared with the same held-out molecules. Every row is
-a cell with a file of its own, so that an interrupted run goes on::
+a cell with a file of its own, so that an interrupted run goes on; one of other weights, or drawn
+otherwise, is refused::
 
     python -m benchmarks.frontier RUN zinc250k_train.smi.gz --noise 0 0.5 1 1.4
     python -m benchmarks.frontier RUN zinc250k_train.smi.gz --densities gmm:10 gmm:100 flow kde
@@ -18,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +29,13 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from benchmarks.record import RESULTS, record
 from molae.densities import LatentDensity, density
-from molae.metrics.reconstruction import exact_share
-from molae.runs.run import REFINE, Run
+from molae.names import REFINE
+from molae.runs.folder import WEIGHTS
+from molae.runs.run import Run
 from molae.workflows.closing import density_rows, encoded, some
 from molae.workflows.data import load_data
 from molae.workflows.evaluate import Yardstick
@@ -38,6 +43,8 @@ from molae.workflows.generate import generate
 from molae.workflows.held_out import split_seed
 from molae.workflows.train import hold_out
 
+#: Steps of correction after which exact reconstruction is told.
+STEPS = (1, 2, 5, 10, REFINE)
 #: Columns of the table.
 SHOWN = (
     "fcd",
@@ -57,13 +64,13 @@ class Subject:
     """A run, the molecules it learnt from and the held-out ones.
 
     Args:
-        folder: The run.
+        run: The run.
         data: The file that it was trained on.
         workers: Processes that look at molecules.
     """
 
-    def __init__(self, folder: str, data: str, workers: int) -> None:
-        self.run = Run.load(folder, "cpu")
+    def __init__(self, run: Run, data: str, workers: int) -> None:
+        self.run = run
         found = load_data([data], codec=self.run.codec, workers=workers, progress=True)
         training = self.run.config["training"]
         share, seed = training["validation"], split_seed(self.run.config)
@@ -91,20 +98,52 @@ class Subject:
     def reconstruction(self) -> dict[str, Any]:
         """Exact reconstruction of all held-out molecules, greedily and without noise.
 
-        From the encoder's own codes, and from those that are corrected in so many steps at most.
+        From the encoder's own codes, and from those that are corrected in so many steps at most:
+        one sweep tells all, for a code is left alone once it gives its molecule back.
         """
         x = torch.from_numpy(self.held.array(np.arange(len(self.held))))
         wanted = self.run.spelling(self.run.codec.decode(x))
         start = time.perf_counter()
-        shares = {
-            steps: exact_share(wanted, self.run.decode(self.run.codes(x, steps)), 0)
-            for steps in (0, 1, 2, 5, 10, REFINE)
-        }
+        z = self.run.codes(x)
+        better, taken = self.run.corrected(x, z, REFINE)
+        before, after = (self.came_back(wanted, codes) for codes in (z, better))  # (n,)
         return {
-            "reconstruction": shares.pop(0),
-            "corrected": shares,
+            "reconstruction": share(before),
+            "corrected": {steps: share(before | after & (taken <= steps)) for steps in STEPS},
+            "codes": self.moved(z, better),
             "molecules": len(x),
             "seconds": time.perf_counter() - start,
+        }
+
+    def came_back(self, wanted: list[str | None], z: Tensor) -> Tensor:
+        """Which codes (n, D) give the molecules that are wanted, (n,) bool."""
+        pairs = zip(wanted, self.run.decode(z), strict=True)
+        return torch.tensor([text is not None and text == found for text, found in pairs])
+
+    def moved(self, z: Tensor, better: Tensor) -> dict[str, Any]:
+        """Where correction took codes: z (n, D) to better (n, D).
+
+        Returns:
+            ``moved``, how many; ``distance``, how far, a mean over these, in standard deviations
+            of a typical number of a code (two codes lie about sqrt(2D) apart); ``nats``, for each
+            density of the run, the mean log-density of all the encoder's codes, and of those that
+            were moved, before and after.
+        """
+        rows = (z != better).any(1)
+        deviation = z.double().var(0).mean().sqrt()
+        way = (better - z)[rows].double().norm(dim=1)
+        parts = {"encoder": z, "moved_from": z[rows], "moved_to": better[rows]}
+        return {
+            "moved": int(rows.sum()),
+            "distance": float((way / deviation).mean()) if len(way) else None,
+            "nats": {
+                name: {
+                    part: float(self.run.log_density(codes, name).double().mean())
+                    for part, codes in parts.items()
+                    if len(codes)
+                }
+                for name in self.run.densities
+            },
         }
 
     def fitted(self, label: str, rows: int) -> tuple[LatentDensity, dict[str, Any]]:
@@ -148,25 +187,60 @@ class Subject:
         return found | {"invalid": drawn.counts.invalid, "generate_seconds": seconds}
 
 
+def share(hits: Tensor) -> float:
+    """Of hits (n,) bool."""
+    return float(hits.double().mean())
+
+
 def cell_path(folder: Path, label: str, noise: float, temperature: float | None) -> Path:
     """The file of a cell."""
     drawn = "greedy" if temperature is None else f"t{temperature:g}"
     return folder / f"{label.replace(':', '')}-noise{noise:g}-{drawn}.json"
 
 
+def there(path: Path, made: dict[str, Any]) -> bool:
+    """Whether a cell is done.
+
+    Raises:
+        ValueError: It was made of something else than ``made`` says.
+    """
+    if not path.is_file():
+        return False
+    was = json.loads(path.read_text(encoding="utf-8"))
+    odd = [
+        f"{name} was {was.get(name)} and is now {now}"
+        for name, now in made.items()
+        if was.get(name) != now
+    ]
+    if not odd:
+        return True
+    raise ValueError(
+        f"{path} was made otherwise: {', '.join(odd)}; take the same run and options, or another "
+        "--name"
+    )
+
+
 def study(options: argparse.Namespace, folder: Path) -> None:
-    """Everything that is not there yet."""
-    subject = Subject(options.run, options.data, options.workers)
-    done = folder / "reconstruction.json"
-    if not done.exists():
-        write(done, subject.reconstruction())
-    for label in options.densities:
-        wanted = [
-            (noise, temperature)
-            for noise in options.noise
-            for temperature in (t or None for t in options.temperature)
-            if not cell_path(folder, label, noise, temperature).exists()
-        ]
+    """Everything that is not there yet.
+
+    Raises:
+        ValueError: A cell is there that was made otherwise, or something given is wrong.
+    """
+    run = Run.load(options.run, "cpu")
+    weights = {"weights": run.card["digests"][WEIGHTS]}
+    drawn = weights | {"n": options.number, "seed": options.seed, "rows": options.rows}
+    exact = folder / "reconstruction.json"
+    levels = [(noise, t or None) for noise in options.noise for t in options.temperature]
+    missing = {
+        label: [level for level in levels if not there(cell_path(folder, label, *level), drawn)]
+        for label in options.densities
+    }
+    if there(exact, weights) and not any(missing.values()):
+        return
+    subject = Subject(run, options.data, options.workers)
+    if not exact.exists():
+        write(exact, weights | subject.reconstruction())
+    for label, wanted in missing.items():
         if not wanted:
             continue
         made, facts = subject.fitted(label, options.rows)
@@ -174,7 +248,10 @@ def study(options: argparse.Namespace, folder: Path) -> None:
             found = subject.quality(made, noise, temperature, options.number, options.seed)
             write(
                 cell_path(folder, label, noise, temperature),
-                {"density": label, "noise": noise, "temperature": temperature} | facts | found,
+                {"density": label, "noise": noise, "temperature": temperature}
+                | drawn
+                | facts
+                | found,
             )
             print(label, noise, temperature, {k: found.get(k) for k in SHOWN}, flush=True)
 
@@ -188,11 +265,12 @@ def write(path: Path, values: dict[str, Any]) -> None:
 
 def show(cells: list[dict[str, Any]], exact: dict[str, Any]) -> None:
     """The table on the screen."""
-    share, count = exact["reconstruction"], exact["molecules"]
+    count = exact["molecules"]
     better = ", ".join(f"{steps} {100 * s:.1f} %" for steps, s in exact["corrected"].items())
     table = Table(
-        title=f"exact reconstruction {100 * share:.1f} % of {count:,} held-out molecules; "
-        f"corrected in at most so many steps: {better}"
+        title=f"exact reconstruction {100 * exact['reconstruction']:.1f} % of {count:,} held-out "
+        f"molecules; corrected in at most so many steps: {better}",
+        caption=_moved(exact.get("codes", {})),
     )
     for name in ("density", "nats", "noise", "temperature", *SHOWN):
         table.add_column(name)
@@ -208,8 +286,22 @@ def show(cells: list[dict[str, Any]], exact: dict[str, Any]) -> None:
     Console(width=160).print(table)
 
 
-def main() -> None:
-    """Measure, or show."""
+def _moved(codes: dict[str, Any]) -> str | None:
+    """Where correction took codes, see ``Subject.moved``; cells of before do not know."""
+    if not codes.get("moved"):
+        return None
+    nats = ", ".join(
+        f"{name} {of['moved_from']:.1f} before and {of['moved_to']:.1f} after"
+        for name, of in codes["nats"].items()
+    )
+    return (
+        f"{codes['moved']:,} codes were moved by correction, by {codes['distance']:.2f} standard "
+        f"deviations; nats: {nats}"
+    )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, or show; 1 where something is wrong with what was given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -224,13 +316,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="frontier", help="of the results")
     parser.add_argument("--table", action="store_true", help="show what is stored")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     folder = RESULTS / options.name
     folder.mkdir(parents=True, exist_ok=True)
     if not options.table:
         if options.run is None or options.data is None:
             parser.error("a run and the file that it was trained on are needed")
-        study(options, folder)
+        try:
+            study(options, folder)
+        except ValueError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
     files = sorted(path for path in folder.glob("*.json") if path.stem != "reconstruction")
     cells = [json.loads(path.read_text(encoding="utf-8")) for path in files]
     cells.sort(key=lambda cell: (cell["density"], cell["temperature"] or 0, cell["noise"]))
@@ -241,7 +337,8 @@ def main() -> None:
             {"run": options.run, "seed": options.seed, "exact": exact, "cells": cells},
         )
     show(cells, exact)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -163,6 +163,7 @@ def measured(run: Run, parts: Parts, protocol: Protocol, seed: int) -> dict[str,
         "reconstruction": {
             "molecules": len(parts.held),
             "exact": measures.greedy_share(run, data),
+            "nats": measures.distortion(run, data),
             "rejected": len(data.rejects),
             "of_training_molecules": run.card["metrics"]["reconstruction"],
         },

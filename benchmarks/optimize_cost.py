@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.optimization import guarded
 from benchmarks.record import RESULTS, machine, record
 from molae.datasets.files import cache_folder, replacing
 from molae.densities import GaussianMixture
@@ -242,19 +243,18 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measure and show; 1 where something is wrong with what was given."""
+    """Measure and show; 1 where something is wrong with what was given, 130 after Ctrl-C."""
     options = arguments(words)
-    try:
+
+    def work() -> None:
         if not options.table:
             fill(options)
         cells = read_cells(options.out)
         if options.out == RESULTS / "optimize_cost" and not options.table:
             record("optimize_cost", {"settings": protocol(options), "cells": cells})
         show(cells)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return guarded(work)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import examples
+from molae.names import TRANSFORMS
+
+from .errors import UsageError
+from .options import Seed, examples, known
 from .output import bar, say, table
 
 if TYPE_CHECKING:
@@ -55,6 +58,38 @@ def path(name: Name, folder: Folder = None) -> None:
     from molae.datasets.download import path as find
 
     typer.echo(find(name, folder))
+
+
+@app.command(epilog=examples("molae data transform mnist.npz sum -o mnist-sum.npz"))
+def transform(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="Images of digits with their labels.")
+    ],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            callback=known(TRANSFORMS, "transform"),
+            help="; ".join(f"{name}: {about}" for name, about in TRANSFORMS.items()) + ".",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The new data (.npz).")
+    ],
+    seed: Seed = 0,
+) -> None:
+    """Make data of the paper "Taming VAEs" out of images of digits.
+
+    Train with --condition context on what has contexts (sum, rotate).
+    """
+    from molae.datasets.images import read_images
+    from molae.datasets.transforms import save_images, transformed
+
+    if output.suffix != ".npz":
+        raise UsageError(f"{output} must end in .npz")
+    made = transformed(name, read_images(source), seed)
+    save_images(made, output)
+    say(f"{len(made.pixels):,} images of {made.pixels.shape[1]} x {made.pixels.shape[2]} pixels")
 
 
 @contextmanager

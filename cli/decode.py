@@ -45,7 +45,7 @@ def decode(
     """Turn codes back into molecules or images, in the same order."""
     from molae.workflows.encode import decode_file
 
-    run = load_model(model, device, quiet=quiet)
+    run = load_model(model, device, quiet=quiet, output=output)
     done = decode_file(run, source, output, seed=seed, temperature=temperature)
     if not quiet:
         say(f"{done.written:,} {run.codec.items} to {where(output)}.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from molae.names import DENSITIES
+from molae.names import DENSITIES, FITTED_DENSITIES
 
 from .model import load_model
 from .options import Column, Device, Model, Quiet, Seed, Workers, examples, known, named
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Fit what codes are drawn from again, after training; compare."
 )
+
+#: What can be fitted after training.
+_FITTED = {name: DENSITIES[name] for name in FITTED_DENSITIES}
 
 FIT = examples(
     "molae density fit -m my-model --density gmm --components 50",
@@ -53,7 +56,7 @@ def fit(
         str,
         typer.Option(
             callback=known(DENSITIES, "density"),
-            help=f"What to fit: {named({name: '' for name in DENSITIES if name != 'prior'})}.",
+            help=f"What to fit: {named(_FITTED)}.",
         ),
     ] = "gmm",
     components: Annotated[

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from molae.names import REFINE
+
 from .model import load_model
 from .options import Column, Device, Model, Quiet, Refine, Rejects, Workers, examples
 from .output import counts, say, where
@@ -34,7 +36,7 @@ def encode(
     model: Model = None,
     column: Column = None,
     rejects: Rejects = None,
-    refine: Refine = 20,
+    refine: Refine = REFINE,
     device: Device = "auto",
     workers: Workers = None,
     quiet: Quiet = False,
@@ -48,5 +50,8 @@ def encode(
     )
     if not quiet:
         say(f"{done.written:,} codes of {run.size} numbers to {where(output)}.")
+        if done.missed:
+            of = f"{done.written:,} {run.codec.items}"
+            say(f"{done.missed:,} of {of} do not come back from their codes.")
     if done.rejected:
         say(f"{done.rejected:,} not encoded: {counts(done.reasons.items())}.")

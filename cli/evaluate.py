@@ -90,6 +90,16 @@ def evaluate(
             help=f"What images are compared in: {named(FEATURES)}.",
         ),
     ] = None,
+    nll: Annotated[
+        int,
+        typer.Option(
+            "--nll",
+            min=0,
+            metavar="SAMPLES",
+            help="Estimate -log p(x) of 500 held-out ones with so many codes for each, such as "
+            "5000, by importance sampling; 0 for not.",
+        ),
+    ] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -124,15 +134,16 @@ def evaluate(
         )
     if source is None:
         _of_model(
-            model, reference, train, column, n or USUAL, density or None, features, output, seed,
-            device, workers, quiet,
+            model, reference, train, column, n or USUAL, density or None, features, nll, output,
+            seed, device, workers, quiet,
         )  # fmt: skip
         return
     if reference is None:
         raise typer.BadParameter(
             "needed: a file of molecules or images to compare with", param_hint="'--reference'"
         )
-    for option, given in (("-n", n is not None), ("--density", bool(density))):
+    of_models = (("-n", n is not None), ("--density", bool(density)), ("--nll", bool(nll)))
+    for option, given in of_models:
         if given:
             raise typer.BadParameter(
                 "belongs to a model (-m RUN), not to a file", param_hint=f"'{option}'"
@@ -185,6 +196,7 @@ def _of_model(
     n: int,
     densities: list[str] | None,
     features: str | None,
+    nll: int,
     output: Path | None,
     seed: int,
     device: str,
@@ -201,7 +213,7 @@ def _of_model(
     run = load_model(model, device, quiet=quiet)
     found = evaluate_model(
         run, reference=reference, train=train, column=column, n=n, densities=densities,
-        features=features, seed=seed, workers=worker_count(workers), progress=not quiet,
+        features=features, nll=nll, seed=seed, workers=worker_count(workers), progress=not quiet,
         say=silent if quiet else say,
     )  # fmt: skip
     _show(("of the model", ""), found.numbers.items())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from molae.names import CHAINS
+
 from .model import load_model
 from .options import (
     Config,
@@ -21,7 +23,9 @@ from .options import (
     Seed,
     Temperature,
     Workers,
+    choice,
     examples,
+    named,
     requirements,
 )
 from .output import bar, counts, say, where
@@ -45,6 +49,8 @@ EXAMPLES = examples(
     "molae generate -n 100 --temperature 1 --density prior --noise 0 --seed 7 -o - | sort -u",
     "molae generate -n 64 -m my-images -o grid.png",
     "molae generate -n 10000 -m my-images -o many.npz",
+    "molae generate -n 16 -m my-digits --condition 7 -o sevens.png",
+    "molae generate -n 64 -m my-dae --chain bengio --steps 50 -o walked.png",
 )
 
 
@@ -77,6 +83,23 @@ def generate(
             "molecules, 0 what the code says exactly.",
         ),
     ] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL|FILE",
+            show_default="labels as often as in training",
+            help="What a model with a condition is told: labels such as 7 or 0,1,2, taken in "
+            "turn, or a file whose contexts are (.npz).",
+        ),
+    ] = None,
+    chain: Annotated[
+        str | None,
+        choice(CHAINS, "chain", None, "none", f"Walk from each draw: {named(CHAINS)}."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of --chain.")] = 50,
+    chain_noise: Annotated[
+        float, typer.Option(min=0.0, help="How far the chain rifai moves in a step.")
+    ] = 0.2,
     like: Annotated[
         list[str] | None,
         typer.Option(
@@ -150,6 +173,8 @@ def generate(
     and say how many that were. --like stays near molecules that are given; --exclude the same file
     to leave out those themselves.
     """
+    from molae.workflows.chains import Walk
+    from molae.workflows.conditions import contexts_of
     from molae.workflows.generate import generate as work
     from molae.workflows.output import open_output
 
@@ -157,7 +182,7 @@ def generate(
         like,
         {"--radius": radius, "--like-column": like_column, "--like-rejects": like_rejects},
     )
-    run = load_model(model, device, quiet=quiet)
+    run = load_model(model, device, quiet=quiet, output=output)
     chosen = list(dict.fromkeys([*(STANDARD_FILTERS if filters else ()), *(filter or ())]))
     source: str | LatentDensity | None = density
     if like:
@@ -167,6 +192,8 @@ def generate(
         noise = around if noise is None else noise
     drawn = work(
         run, number, seed=seed, temperature=temperature, noise=noise, density=source,
+        context=contexts_of(run, condition),
+        walk=None if chain is None else Walk(chain, steps, chain_noise),
         unique=unique, exclude=exclude or (), exclude_column=exclude_column,
         scaffolds=scaffold or (), filters=chosen, requirements=require or (),
         properties=property or (), batch=batch, workers=workers, max_draws=max_draws,

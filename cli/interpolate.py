@@ -51,7 +51,7 @@ def interpolate(
     from molae.workflows.interpolate import interpolate as work
     from molae.workflows.output import open_output
 
-    run = load_model(model, device)
+    run = load_model(model, device, output=output)
     rows = work(run, first, last, steps=steps, path=path)
     columns = {"smiles": str, "t": float, "to_first": float, "to_last": float}
     wide = min(steps, _PER_ROW) if run.molecules else steps

@@ -41,7 +41,7 @@ def neighbors(
     from molae.workflows.neighbors import neighbors as work
     from molae.workflows.output import open_output
 
-    run = load_model(model, device)
+    run = load_model(model, device, output=output)
     rows = work(run, smiles, number, radius=radius, seed=seed, temperature=temperature)
     with open_output(output, {"smiles": str, "similarity": float}, legend=_legend) as out:
         for row in rows:

@@ -14,6 +14,7 @@ import typer
 from molae.names import (
     ACQUISITIONS,
     DENSITIES,
+    FILTERS,
     ORACLES,
     PROPERTIES,
     RETRAINING,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "molae optimize --oracle qed --calls 500 -o out/",
-    'molae optimize --oracle "plogp" --require "heavy_atoms<=38" --start training -o out/',
+    'molae optimize --oracle "plogp" --require "mw<500" --start training --start-free -o out/',
     'molae optimize --oracle "qed - 0.2*sa" --start my.csv --start-score measured -o out/',
     "molae optimize --oracle my_scores.py:affinity --workers 8 --batch 40 -o out/",
     'molae optimize --oracle-command "./dock.sh {smiles}" --timeout 10m --minimize -o out/',
@@ -53,8 +54,8 @@ EXAMPLES = examples(
 )
 
 _WHAT, _HOW, _WHO, _START = "What is looked for", "How", "Who scores", "What it starts from"
-#: Texts that are shown at the end.
-_SHOWN = 5
+#: Texts, and reasons of failures, that are shown at the end.
+_SHOWN, _REASONS = 5, 3
 
 
 def optimize(
@@ -88,7 +89,19 @@ def optimize(
             metavar="TEXT",
             callback=requirements,
             rich_help_panel=_WHAT,
-            help='What does not meet this has no score: "mw<500", or "sa<4,heavy_atoms<=38".',
+            help='What does not meet this has no score, but is a call: "mw<500", or '
+            '"sa<4,heavy_atoms<=38". Columns say what was found; genetic strategies keep to '
+            "heavy_atoms.",
+        ),
+    ] = None,
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES",
+            callback=known_list(FILTERS, "filter"),
+            rich_help_panel=_WHAT,
+            help=f"Nor has what one of these finds fault with: {named(FILTERS)}; several with "
+            "commas.",
         ),
     ] = None,
     minimize: Annotated[
@@ -215,8 +228,9 @@ def optimize(
         typer.Option(
             metavar="FILE|training",
             rich_help_panel=_START,
-            show_default="draws from the model; training for screening",
-            help="Molecules to screen, and that genetic and local strategies begin with.",
+            show_default="training for screening; else the start, or draws from the model",
+            help="Molecules to screen, and that genetic and local strategies begin with besides "
+            "those of --start.",
         ),
     ] = None,
     library_column: Annotated[
@@ -233,8 +247,8 @@ def optimize(
         typer.Option(
             min=1,
             rich_help_panel=_START,
-            show_default="100, local 50",
-            help="How many scored ones they begin with.",
+            show_default="all of --start; without it 50",
+            help="Scored molecules that genetic and local strategies begin with.",
         ),
     ] = None,
     rejects: Annotated[
@@ -316,7 +330,8 @@ def optimize(
         with _bar(shown=not quiet) as show:
             done = work(
                 output, oracle, command=command, timeout=seconds, retries=retries,
-                requirements=require or None, minimize=minimize or None, calls=calls, batch=batch,
+                requirements=require or None, filters=filter or None,
+                minimize=minimize or None, calls=calls, batch=batch,
                 strategy=strategy, model=model, density=density, surrogate=surrogate,
                 acquisition=acquisition, plausible=plausible, retrain=retrain, start=start,
                 start_column=start_column, start_value=start_score, start_limit=start_limit,
@@ -349,6 +364,9 @@ def _summary(done: Campaign, output: Path) -> None:
     free = tallies["duplicates"] + tallies["known"]
     told = [("calls", tallies["calls"]), ("failures", tallies["failures"])]
     told += [("duplicates", free), ("invalid", tallies["invalid"])]
+    if why := record.failures.most_common(_REASONS):
+        more = ", ..." if len(record.failures) > _REASONS else ""
+        say(f"Why there was no score: {counts((reason, n) for reason, n in why)}{more}.")
     say(f"{counts(told)}; {record.ended}. See {output / 'report.html'}.")
 
 

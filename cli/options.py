@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.models import OptionInfo
@@ -58,6 +59,48 @@ def sides(text: str | None) -> int | tuple[int, int] | None:
     return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
 
 
+def levels(text: str | None) -> float | list[float] | None:
+    """``0.05`` as a number, ``0.1:2`` as two, ``0.1:2:3`` as three; None stays None.
+
+    Raises:
+        typer.BadParameter: It is none of these.
+    """
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(":")]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 3 or not all(0 <= number < float("inf") for number in numbers):
+        raise typer.BadParameter(
+            f"{text!r} is no level of noise; expected a number such as 0.05, or a lowest and a "
+            "highest one such as 0.1:2",
+            param_hint="'--noise'",
+        )
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def assignments(texts: Iterable[str], option: str = "--set") -> dict[str, Any]:
+    """``a=1`` and ``head.b=x`` as values by name: numbers, lists and truth as JSON, else words.
+
+    Raises:
+        typer.BadParameter: One of them has no name or no value.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not name or not equals or not value:
+            raise typer.BadParameter(
+                f"{text!r} sets nothing; expected a name and a value, such as samples=50",
+                param_hint=f"'{option}'",
+            )
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
 def examples(*lines: str) -> str:
     """The end of a command's help."""
     return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
@@ -75,14 +118,14 @@ def known(table: Mapping[str, object], kind: str) -> Callable[[str | None], str 
 
 
 def choice(
-    table: Mapping[str, object], kind: str, panel: str, usual: str, text: str
+    table: Mapping[str, object], kind: str, panel: str | None, usual: str, text: str
 ) -> OptionInfo:
     """An option that takes a name out of a table, or is left out.
 
     Args:
         table: One of ``molae.names``.
         kind: What the table holds, for errors.
-        panel: Of the help that it stands in.
+        panel: Of the help that it stands in; None for the first.
         usual: What is meant where it is left out, as the help shows it.
         text: Its line of help.
     """

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from molae.names import REFINE
+
 from .model import load_model
 from .options import Column, Device, Model, Refine, Rejects, Workers, examples
 from .output import counts, say, table
@@ -47,7 +49,7 @@ def reconstruct(
         int | None, typer.Option(min=1, show_default="all", help="Only the first so many.")
     ] = None,
     rejects: Rejects = None,
-    refine: Refine = 20,
+    refine: Refine = REFINE,
     device: Device = "auto",
     workers: Workers = None,
 ) -> None:
@@ -59,7 +61,7 @@ def reconstruct(
     """
     from molae.workflows.reconstruct import reconstruct as work
 
-    run = load_model(model, device)
+    run = load_model(model, device, output=output)
     done = work(
         run, source, column=column, limit=limit, rejects=rejects, refine=refine, workers=workers
     )

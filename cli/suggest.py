@@ -9,9 +9,19 @@ from typing import Annotated
 
 import typer
 
-from molae.names import ACQUISITIONS, DENSITIES, STRATEGIES, SURROGATES
+from molae.names import ACQUISITIONS, DENSITIES, FILTERS, STRATEGIES, SURROGATES
 
-from .options import Config, Device, Model, Quiet, choice, examples, named, requirements
+from .options import (
+    Config,
+    Device,
+    Model,
+    Quiet,
+    choice,
+    examples,
+    known_list,
+    named,
+    requirements,
+)
 from .output import say, silent
 
 EXAMPLES = examples(
@@ -77,8 +87,8 @@ def suggest(
         typer.Option(
             min=1,
             rich_help_panel=_BEGIN,
-            show_default="100, local 50",
-            help="Measured ones that genetic and local strategies begin with.",
+            show_default="all of --start; without it 50",
+            help="Measured molecules that genetic and local strategies begin with.",
         ),
     ] = None,
     require: Annotated[
@@ -88,6 +98,15 @@ def suggest(
             callback=requirements,
             rich_help_panel=_BEGIN,
             help='Suggest only what meets this: "mw<500", or "sa<4,logp<5".',
+        ),
+    ] = None,
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES",
+            callback=known_list(FILTERS, "filter"),
+            rich_help_panel=_BEGIN,
+            help=f"Suggest nothing that these find fault with: {named(FILTERS)}.",
         ),
     ] = None,
     minimize: Annotated[
@@ -114,7 +133,7 @@ def suggest(
             ACQUISITIONS,
             "acquisition",
             _BEGIN,
-            "logei",
+            "logei, gp_genetic ucb",
             f"What chooses the next codes: {named(ACQUISITIONS)}.",
         ),
     ] = None,
@@ -155,11 +174,12 @@ def suggest(
     from molae.workflows.optimize import suggest as work
 
     place, found = work(
-        output, n, to=to, requirements=require or None, minimize=minimize or None,
-        strategy=strategy, model=model, density=density, surrogate=surrogate,
-        acquisition=acquisition, plausible=plausible, start=start, start_column=start_column,
-        start_value=start_score, start_limit=start_limit, initial=initial, seed=seed,
-        device=device, typed=shlex.join(["molae", *sys.argv[1:]]), say=silent if quiet else say,
+        output, n, to=to, requirements=require or None, filters=filter or None,
+        minimize=minimize or None, strategy=strategy, model=model, density=density,
+        surrogate=surrogate, acquisition=acquisition, plausible=plausible, start=start,
+        start_column=start_column, start_value=start_score, start_limit=start_limit,
+        initial=initial, seed=seed, device=device, typed=shlex.join(["molae", *sys.argv[1:]]),
+        say=silent if quiet else say,
     )  # fmt: skip
     if not found:
         raise ValueError(

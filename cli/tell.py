@@ -76,3 +76,5 @@ def _say_what_was_left(measured: Measured) -> None:
         say(f"{measured.rejected} rows were rejected: {why}.")
         for bad in measured.first:
             say(f"  line {bad.line}: {bad.text[:60]}: {bad.reason}")
+        if measured.rejected > len(measured.first):
+            say("  ... (--rejects FILE writes all of them)")

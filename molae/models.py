@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from molae.densities import LatentDensity
 from molae.types import Likelihood, Posterior
 
 
@@ -20,6 +21,8 @@ class Autoencoder(nn.Module):
         prior: A latent density p(z), with ``log_prob`` and ``sample``.
         predictor: ``predictor(z) -> y``, (*S, B, D) to standardised properties (*S, B, P), or
             None where none are learnt.
+        reader: ``reader(context)`` makes what the slots are told, (B, C), of contexts that are
+            images; None where they are told the context as it is.
     """
 
     def __init__(
@@ -29,18 +32,30 @@ class Autoencoder(nn.Module):
         decoder: nn.Module,
         prior: nn.Module,
         predictor: nn.Module | None = None,
+        reader: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.head, self.decoder, self.prior = encoder, head, decoder, prior
-        self.predictor = predictor
+        self.predictor, self.reader = predictor, reader
 
     def posterior(self, x: Tensor, context: Tensor | None = None) -> Posterior:
         """q(z|x) of a batch."""
-        return cast(Posterior, self.head(self.encoder(x, context), context))
+        told = self.told(context)
+        return cast(Posterior, self.head(self.encoder(x, told), told))
 
     def likelihood(self, z: Tensor, context: Tensor | None = None) -> Likelihood:
         """p(x|z) of codes z (*S, B, D)."""
-        return cast(Likelihood, self.decoder(z, context))
+        return cast(Likelihood, self.decoder(z, self.told(context)))
+
+    def prior_of(self, context: Tensor | None = None) -> LatentDensity:
+        """p(z), or p(z|c) of contexts c (B, ...) where the prior depends on them."""
+        return cast(LatentDensity, self.prior.given(self.told(context)))  # type: ignore[operator]
+
+    def told(self, context: Tensor | None) -> Tensor | None:
+        """What the slots are told of a context, (B, ...) -> (B, C)."""
+        if context is None or self.reader is None:
+            return context
+        return cast(Tensor, self.reader(context))
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The code of each example: x (B, ...) -> (B, D)."""
@@ -70,7 +85,7 @@ class Autoencoder(nn.Module):
 
         Args:
             z: Codes.
-            context: What the decoder is conditioned on, (B, C).
+            context: What the decoder is conditioned on, (B, ...).
             seed: Of the draws; None gives the mode, greedily for sequences.
             index: Number of each example, (*S, B) int64, that keys its draws.
             temperature: Of the draws; not used for the mode.

@@ -10,13 +10,55 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+#: Steps that a code is corrected in at most, where it does not give back what was encoded.
+REFINE = 20
+
 #: What is minimised.
 OBJECTIVES: dict[str, str] = {
     "vae": "variational autoencoder: distortion + beta * rate",
     "cvvae": "constant-variance vae: vae with the head 'constant'",
+    "iwae": "importance-weighted autoencoder: a tighter bound from several codes (samples)",
     "wae": "Wasserstein autoencoder: distortion + weight * MMD between codes and prior",
     "rae": "regularised autoencoder: distortion + code penalty + decoder regulariser",
+    "vqvae": "vector-quantised autoencoder: distortion only, codes from a codebook (head 'vq')",
+    "dae": "denoising autoencoder: distortion of clean data, from codes of corrupted data",
+    "cae": "contractive autoencoder: distortion + weight * squared slope of the encoder",
+    "vcae": "variance-constrained autoencoder: distortion, and codes with a given spread",
+    "strkm": "Stiefel-restricted kernel machine: distortion + a PCA of features (head 'stiefel')",
     "ae": "plain autoencoder: distortion only, or with squared decoder weights (--weight)",
+    "aae": "adversarial autoencoder: a critic holds the codes to the prior (WAE-GAN)",
+    "avb": "adversarial variational Bayes: a critic estimates the rate of any posterior",
+    "ali": "adversarially learned inference (BiGAN): a critic of pairs (x, z), no distortion",
+    "iae": "implicit autoencoder: critics of reconstructions and of codes, no distortion",
+    "geco": "constrained vae: the lowest rate that keeps a constraint on reconstructions (GECO)",
+}
+
+#: What ``geco`` holds a model to; each with what its tolerance is.
+CONSTRAINTS: dict[str, str] = {
+    "re": "root mean squared error of images at most the tolerance (0.1 of pixels from 0 to 1)",
+    "fre": "the same of features: local means and deviations, or a classifier's (--features)",
+    "cla": "a classifier finds the right class in images, with at least this probability (0.9)",
+    "pncc": "patches of images correlate by at least the tolerance (0.9)",
+    "nats": "-log p per rule of sequences at most the tolerance (0.1)",
+    "exact": "share of sequences that come back exactly at least the tolerance (0.9)",
+}
+
+#: What a denoising autoencoder does to the data that it is shown.
+CORRUPTIONS: dict[str, str] = {
+    "masking": "a share of the values is set to 0; of the entries of sequences, to any other",
+    "gaussian": "normal noise with a given standard deviation, on images",
+}
+
+#: What a contractive autoencoder holds still.
+CONTRACTIONS: dict[str, str] = {
+    "encoder": "the code (Rifai 2011)",
+    "reconstruction": "what is decoded from the code (Alain and Bengio 2014)",
+}
+
+#: Markov chains from one example to the next.
+CHAINS: dict[str, str] = {
+    "bengio": "corrupt, encode, draw from the decoder (of dae; Bengio 2013)",
+    "rifai": "move the code by J J^T noise, decode (of cae, on images; Rifai 2012)",
 }
 
 #: How a regularised autoencoder keeps its decoder smooth.
@@ -24,7 +66,7 @@ REGULARIZERS: dict[str, str] = {
     "none": "only the penalty on the code",
     "l2": "squared weights of the decoder",
     "gp": "squared gradient of the decoder's output with respect to the code",
-    "sn": "spectral norm of the decoder's layers held at one",
+    "sn": "spectral norm of the decoder's layers held at one (of images: the encoder's too)",
 }
 
 #: What codes are drawn from.
@@ -36,15 +78,42 @@ DENSITIES: dict[str, str] = {
     "bayesian": "a mixture that leaves the components empty which the codes do not need",
     "kde": "kernel density: a small Gaussian around each of many codes",
     "flow": "normalising flow: spline couplings that turn codes into normal noise",
+    "learned_mixture": "normal distributions learnt by gradient, with a model or from codes",
+    "autoregressive": "one dimension after the other, each a mixture given those before (MADE)",
+    "vamp": "VampPrior: the posteriors of learnt pseudo-images, only with a model (--prior)",
+    "indices": "one entry of the codebook after the other (head 'vq'): masses, not densities",
     "two_stage": "second-stage VAE: a small VAE over the codes, with a learnt variance",
+    "mixture": "a fixed ring of Gaussians in two dimensions: a prior for aae",
+    "swiss_roll": "a fixed spiral in two dimensions: a prior for aae",
+    "conditional": "a normal distribution that depends on the condition, only with a model",
+    "clusters": "one of K clusters, and a normal style beside it: a prior for aae and iae",
 }
+
+#: Densities that are fitted to nothing: of codes they learn how many numbers these have.
+FIXED_DENSITIES = ("prior", "mixture", "swiss_roll", "clusters")
+
+#: Densities that are fitted to codes after training. The others are fixed, or only learnt with a
+#: model.
+FITTED_DENSITIES = tuple(
+    name for name in DENSITIES if name not in (*FIXED_DENSITIES, "vamp", "conditional")
+)
 
 #: From the encoder's features to a distribution over codes.
 HEADS: dict[str, str] = {
     "delta": "one code per molecule, no noise (rae, wae, ae)",
+    "stiefel": "a projection of features on orthonormal axes, no noise (strkm)",
+    "vq": "a code put together from the entries of a codebook, no noise (vqvae)",
     "normal": "a normal distribution with a learnt variance for each molecule and dimension (vae)",
     "constant": "a normal distribution with one fixed variance (cvvae)",
+    "nvp": "a normal distribution bent by affine couplings that are told of x (RealNVP)",
+    "iaf": "inverse autoregressive flow: fast draws, slow densities of other codes",
+    "maf": "masked autoregressive flow: fast densities, slow draws",
+    "planar": "planar flow: many small bends of a normal distribution",
+    "implicit": "any distribution: a net turns features and noise into codes (avb, iae, aae)",
 }
+
+#: Heads without a density over codes; every other has one.
+WITHOUT_DENSITY = ("delta", "stiefel", "vq", "implicit")
 
 #: From a sequence or an image to features.
 ENCODERS: dict[str, str] = {
@@ -53,6 +122,7 @@ ENCODERS: dict[str, str] = {
     "image": "convolutions over an image of any size, small enough for a processor",
     "image_mnist": "the RAE paper's net for MNIST and CIFAR-10, 32 x 32 pixels",
     "image_celeba": "the RAE paper's net for CelebA, 64 x 64 pixels",
+    "convdraw": "an image in several steps, a code for each (ConvDRAW); brings its decoder",
 }
 
 #: From a code to a derivation or an image.
@@ -62,6 +132,8 @@ DECODERS: dict[str, str] = {
     "image": "an image of any size from the code, small enough for a processor",
     "image_mnist": "the RAE paper's net for MNIST and CIFAR-10, 32 x 32 pixels",
     "image_celeba": "the RAE paper's net for CelebA, 64 x 64 pixels",
+    "pixelcnn": "an image, one pixel after the other, from the code and all before (PixelVAE)",
+    "convdraw": "an image in several steps, a code for each (ConvDRAW); brings its encoder",
 }
 
 #: How the values of an image lie around what its decoder puts out.
@@ -72,6 +144,20 @@ LIKELIHOODS: dict[str, str] = {
     "bernoulli": "cross-entropy of values between 0 and 1",
     "quantised": "normal, with noise of one bin on the 8-bit values",
     "discretised": "probability of the exact 8-bit value under a normal distribution",
+}
+
+#: What a model of images may be told beside the code.
+CONDITIONS: dict[str, str] = {
+    "label": "the class of an image, one of those of the data",
+    "context": "the array 'context' of an .npz file: other images, or numbers",
+}
+
+#: What may be made of images of digits with their labels.
+TRANSFORMS: dict[str, str] = {
+    "triplets": "three digits side by side, the third the sum of the others modulo 10",
+    "sum": "a digit that is the sum of two others modulo 10, which are its context",
+    "rotate": "a digit turned by 36 degrees times the label of another; context: that and a twin",
+    "colour": "each digit in one random colour on another",
 }
 
 #: How images are cut before they are brought to their size.

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from molae.runs.run import REFINE, Run
+from molae.names import REFINE
+from molae.runs.run import Run
 from molae.workflows.train import train
 
 

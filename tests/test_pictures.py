@@ -100,6 +100,46 @@ def test_a_bomb_is_refused():
         pixels_of(PREFIX + base64.b64encode(png).decode())
 
 
+def kept_as(format):
+    """The bytes of a small photograph, with a remark on it where the format keeps such."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "turned"
+    stream, image = io.BytesIO(), Image.fromarray(noise(9, 7, 3))
+    more = {} if format in ("GIF", "BMP") else {"exif": exif}
+    image.save(stream, format=format, **more)
+    return stream.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow complains of broken tags, too
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "TIFF"])
+def test_damaged_bytes_are_refused_with_a_reason_or_read(format):
+    """Cut off, or with some bytes changed, most of them in the head: never another error."""
+    rng, whole, refused = np.random.default_rng(0), kept_as(format), 0
+    for trial in range(300):
+        data = bytearray(whole)
+        if trial % 3:
+            for _ in range(trial % 4 + 1):
+                data[rng.integers(min(len(data), 80 if trial % 2 else len(data)))] = rng.integers(
+                    256
+                )
+        else:
+            del data[rng.integers(len(data)) :]
+        try:
+            assert read_image(io.BytesIO(data)).ndim == 3
+        except ValueError as error:
+            refused += 1
+            assert str(error).startswith(("damaged image: ", "unknown range: "))  # noqa: PT017
+    assert refused > 50
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_letters_where_a_photograph_has_a_number():
+    """Pillow reads them, and fails with struct.error when it turns the picture upright."""
+    data = kept_as("JPEG").replace(b"\x01\x0e\x00\x02", b"\x01\x28\x00\x02")
+    with pytest.raises(ValueError, match="damaged image: required argument"):
+        read_image(io.BytesIO(data))
+
+
 def test_other_modes_become_eight_bits():
     sixteen = np.array([[0, 257, 65535]], dtype=np.uint16)
     assert pixels_of(uri(Image.fromarray(sixteen)))[..., 0].tolist() == [[0, 1, 255]]

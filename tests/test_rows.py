@@ -23,7 +23,7 @@ ROWS = {
     **dict.fromkeys(("grammar", "chem"), 2),
     **dict.fromkeys(("codecs", "densities", "nn"), 3),
     **dict.fromkeys(("datasets", "models"), 4),
-    **dict.fromkeys(("objectives", "oracles", "optimize", "metrics"), 5),
+    **dict.fromkeys(("objectives", "oracles", "optimize", "metrics", "convdraw"), 5),
     "training": 6,
     "runs": 7,
     "workflows": 8,

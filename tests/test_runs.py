@@ -13,14 +13,15 @@ import torch
 from molae.codecs import EncodeError, GrammarCodec
 from molae.densities import density
 from molae.grammar.restrict import restricted
-from molae.names import DECODERS, HEADS, OBJECTIVES
+from molae.names import DECODERS, HEADS, OBJECTIVES, WITHOUT_DENSITY
 from molae.runs import Run, RunError, build
 from molae.runs.build import DECODERS as MADE_DECODERS
 from molae.runs.build import HEADS as MADE_HEADS
-from molae.runs.build import USUAL_HEAD
+from molae.runs.compose import combinations, refusal
 from molae.runs.folder import CARD, CONFIG, LOCK, begin, digest, is_free
 from molae.runs.grow import carry
 from molae.runs.lock import exclusive
+from molae.workflows.usual import USUAL
 
 TOKENS = {"C", "N", "O", "=", "(", ")", "1", "2", "[C@@H]", "[C@H]"}
 SMILES = ["CCO", "C1=CC=CC=C1", "CC(=O)N", "C[C@H](N)O", "OC1CC1"]
@@ -78,8 +79,33 @@ def cache(tmp_path, monkeypatch):
 def test_every_name_has_a_class():
     assert MADE_HEADS.keys() == HEADS.keys()
     assert MADE_DECODERS.keys() == DECODERS.keys()
-    assert USUAL_HEAD.keys() == OBJECTIVES.keys()
-    assert set(USUAL_HEAD.values()) <= HEADS.keys()
+    assert set(WITHOUT_DENSITY) <= HEADS.keys()
+    for one in combinations():
+        assert one.objective in OBJECTIVES
+        assert one.heads, one.objective
+        assert set(one.heads) <= HEADS.keys()
+        assert set(one.media) <= USUAL.keys()
+    assert refusal("vae", head="normal", medium="images") is None
+
+
+@pytest.mark.parametrize(
+    ("goal", "head", "usual"),
+    [("aae", "implicit", "prior"), ("avb", "implicit", "prior"), ("ae", "implicit", "gmm"),
+     ("aae", "delta", "gmm")],
+)  # fmt: skip
+def test_local_noise_is_drawn_by_default(goal, head, usual):
+    """Densities of centres have none; the prior has, where the objective holds draws to it."""
+    name = {"name": head} | ({"local": 2} if head == "implicit" else {})
+    settings = config(head=name) | {"objective": {"name": goal}}
+    run = build(settings, GrammarCodec(restricted(TOKENS), 30))
+    run.densities = {
+        "gmm": density("gmm", components=1).fit(run.codes(run.codec.encode(SMILES * 4)))
+    }
+    assert run.density() is run.density(usual)
+    if head == "implicit":
+        local = [run.density(known).sample_rows(0, torch.arange(200))[:, -2:].std().item()
+                 for known in ("gmm", "prior")]  # fmt: skip
+        assert local[0] < 0.1 < 0.9 < local[1]
 
 
 def test_loaded_is_what_was_saved(run, saved):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -163,14 +163,18 @@ class SequenceCodec(abc.ABC):
         exact: Whether an item comes back as it was or not at all; else it comes back more or less.
         entry: What an entry of the vocabulary is called, in the plural.
         at_once: How many are decoded together, or are in memory as tensors.
+        expresses: What can be written, in words; "" where nothing is known of it.
+        limits: What is refused, and what to do about that, in words; "" for nothing.
     """
 
     constraint: Constraint[Any]
     spelling: str
-    medium = "sequences"
+    medium: Literal["sequences"] = "sequences"
     exact = True
     entry: str
     at_once = 8192
+    expresses = ""
+    limits = ""
 
     @property
     @abc.abstractmethod
@@ -203,6 +207,11 @@ class SequenceCodec(abc.ABC):
     def max_steps(self) -> int:
         """T, the longest sequence: rules, or characters and the end mark."""
         return self.constraint.max_steps
+
+    @property
+    def longest(self) -> str:
+        """How long a text may be, in words."""
+        return f"{self.max_steps} {self.entry}"
 
     @property
     def items(self) -> str:

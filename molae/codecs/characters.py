@@ -100,11 +100,17 @@ class CharacterCodec(SequenceCodec):
     """
 
     entry = "characters"
+    limits = "any text of its characters may come out, whether it is a molecule or not"
 
     def __init__(self, alphabet: str, max_steps: int = 121, spelling: str = "text") -> None:
         self.alphabet, self.spelling = alphabet, spelling
         self.constraint: CharacterConstraint = CharacterConstraint(len(alphabet) + 1, max_steps)
         self._code = {character: code for code, character in enumerate(alphabet)}
+
+    @property
+    def longest(self) -> str:
+        """How long a text may be: the end mark is no part of it."""
+        return f"{self.max_steps - 1} characters"
 
     @property
     def entries(self) -> list[str]:

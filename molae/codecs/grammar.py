@@ -24,6 +24,7 @@ from molae.grammar.cfg import Grammar
 from molae.grammar.derivation import DerivationError, Deriver, SpellingError, spell
 from molae.grammar.machine import GrammarConstraint
 from molae.grammar.parser import deterministic_parser
+from molae.grammar.terminals import expressed
 from molae.resources import valence_text
 from molae.types import PAD
 
@@ -40,6 +41,14 @@ def _compare_valences() -> None:
             f"such as {lines[0]}); strings that hold them may be refused by it",
             stacklevel=3,
         )
+
+
+def _limits(*, promised: bool) -> str:
+    """What a grammar of molecules refuses."""
+    refused = "what is not among these rules, or longer, is rejected with its reason"
+    if not promised:
+        return f"{refused}; validity is not promised"
+    return f"{refused}; valid is not plausible: see --filters and --require of molae generate"
 
 
 class GrammarCodec(SequenceCodec):
@@ -71,6 +80,9 @@ class GrammarCodec(SequenceCodec):
         )
         if self.constraint.attributes:
             _compare_valences()
+        if self.spelling != "text":
+            self.expresses = expressed(grammar.terminals)
+            self.limits = _limits(promised=self.constraint.attributes)
         self._parser = deterministic_parser(grammar)
         spelled = [[s for s in rule.rhs if s < 0] for rule in grammar.rules]
         self._written = ["".join(grammar.terminals[-1 - s] for s in row) for row in spelled]
@@ -79,6 +91,13 @@ class GrammarCodec(SequenceCodec):
             not rule.rhs or (rule.rhs[0] < 0 and all(s >= 0 for s in rule.rhs[1:]))
             for rule in grammar.rules
         )
+
+    @property
+    def longest(self) -> str:
+        """How long a derivation may be; in Greibach form a token takes a rule."""
+        if self.spelling == "kekule" and self.constraint.attributes:
+            return f"{self.max_steps - 1} tokens of Kekulé SMILES"
+        return super().longest
 
     @property
     def entries(self) -> list[str]:

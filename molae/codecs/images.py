@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -37,19 +37,21 @@ class ImageEncoding:
         pixels: (n, H, W, C) uint8.
         kept: (n,) int64, which of the given items these are.
         rejects: The others.
+        keys: A 64-bit number for each image as it was given, before it was brought to size.
     """
 
     pixels: Pixels
     kept: NDArray[np.int64]
     rejects: list[Reject]
+    keys: list[int]
 
     def padded(self) -> Tensor:
         """What an encoder reads, (n, C, H, W) float32 from 0 to 1; no image needs padding."""
         return torch.from_numpy(unit(self.pixels))
 
     def hashes(self) -> list[int]:
-        """A 64-bit number for each image; the same pixels have the same."""
-        return [key_of(image) for image in self.pixels]
+        """See ``keys``: what is split by them stays where it is at any size and in any file."""
+        return self.keys
 
 
 class ImageCodec:
@@ -67,14 +69,17 @@ class ImageCodec:
         spelling: ``text``: images are no molecules.
         medium, items, entry: Words for what is encoded, see ``SequenceCodec``.
         exact: False, an image comes back more or less.
+        longest: "", images are of one length.
         at_once: How many are decoded together, or are in memory as tensors.
 
     Raises:
         ValueError: A size is below 1, or there are other channels than 1 or 3, or no such crop.
     """
 
-    spelling, medium, items, entry = "text", "images", "images", "values"
+    spelling, items, entry = "text", "images", "values"
+    medium: Literal["images"] = "images"
     exact = False
+    longest = ""
 
     def __init__(
         self,
@@ -119,6 +124,19 @@ class ImageCodec:
     def counts(self) -> dict[str, int]:
         """What is to be known of it in numbers."""
         return {"height": self.height, "width": self.width, "channels": self.channels}
+
+    @property
+    def expresses(self) -> str:
+        """What an image is like, in words."""
+        colours = "colour" if self.channels == 3 else "grey"
+        return f"{colours} images, {self.height} x {self.width} pixels, 8 bits a value"
+
+    @property
+    def limits(self) -> str:
+        """What becomes of images of another size."""
+        if self.resize:
+            return "larger images are scaled down to this size, smaller ones set on black"
+        return "images of another size are rejected"
 
     def groups(self, x: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Images (n, C, H, W) in groups that are encoded together: rows (m,), and those."""
@@ -191,6 +209,11 @@ class ImageCodec:
             pixels = framed(pixels, *wanted)
         return in_channels(pixels, self.channels)
 
+    def surrounds(self, pixels: Pixels) -> bool:
+        """Whether ``fit`` sets an image on black, being smaller: it enlarges none."""
+        cut = pixels.shape[:2] if self.crop is None else (CROPS[self.crop][0],) * 2
+        return pixels.shape[:2] != self.shape[1:] and (cut[0] < self.height or cut[1] < self.width)
+
     def parse(
         self, items: Sequence[str], workers: int = 1, prepared: bool = False
     ) -> ImageEncoding:
@@ -203,17 +226,21 @@ class ImageCodec:
         """
         found: list[Pixels] = []
         kept: list[int] = []
+        keys: list[int] = []
         rejects: list[Reject] = []
         for row, item in enumerate(items):
             try:
-                found.append(self.fit(pixels_of(item.strip())))
-                kept.append(row)
+                raw = pixels_of(item.strip())
+                found.append(self.fit(raw))
             except ValueError as error:
                 rejects.append(Reject(row, item, "", str(error)))
+            else:
+                kept.append(row)
+                keys.append(key_of(raw))
         pixels = np.zeros((len(found), self.height, self.width, self.channels), np.uint8)
         if found:
             np.stack(found, out=pixels)
-        return ImageEncoding(pixels, np.array(kept, dtype=np.int64), rejects)
+        return ImageEncoding(pixels, np.array(kept, dtype=np.int64), rejects, keys)
 
     def encode(self, items: Sequence[str]) -> Tensor:
         """Pixels (n, C, H, W) float32 from 0 to 1.

@@ -45,11 +45,12 @@ _GZIP = b"\x1f\x8b"
 
 
 class Archive(NamedTuple):
-    """Images (n, H, W, C) uint8, their labels (n,) int64 or None, and the labels' names."""
+    """Images (n, H, W, C) uint8, their labels (n,) int64 or None, the labels' names, contexts."""
 
     images: Pixels
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...] = ()
+    context: NDArray[Any] | None = None
 
 
 def is_archive(path: Path) -> bool:
@@ -130,6 +131,7 @@ def _npz(path: Path, part: str | None) -> Archive:
             name = _chosen(str(path), arrays, part)
             images = as_images(f"{path}:{name}", np.asarray(arrays[name]))
             labels = _labels(arrays, name, len(images))
+            context = _context(str(path), arrays, len(images)) if name == "images" else None
     except ValueError as error:
         if isinstance(error, DataError):
             raise
@@ -137,7 +139,22 @@ def _npz(path: Path, part: str | None) -> Archive:
             f"{path}: cannot be read as arrays ({error}). Objects in it are not loaded, since "
             "that would execute code: save plain numbers."
         ) from error
-    return Archive(images, labels)
+    return Archive(images, labels, context=context)
+
+
+def _context(path: str, arrays: Mapping[str, Any], n: int) -> NDArray[Any] | None:
+    """What is known beside the images, images (n, H, W, K) uint8 or numbers (n, C); or None."""
+    if "context" not in arrays:
+        return None
+    values = np.asarray(arrays["context"])
+    images = values.ndim == 4 and values.dtype == np.uint8
+    numbers = values.ndim == 2 and values.dtype.kind in "iubf" and bool(np.isfinite(values).all())
+    if len(values) != n or not (images or numbers) or not values.size:
+        raise DataError(
+            f"{path}: the array 'context', of shape {values.shape} and type {values.dtype}, is no "
+            f"context of {n} images. Expected images (n, H, W, K) uint8, or finite numbers (n, C)."
+        )
+    return values
 
 
 def _chosen(path: str, arrays: Mapping[str, Any], part: str | None) -> str:

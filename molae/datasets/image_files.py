@@ -2,7 +2,8 @@
 
 A source is named by its path. A colon and a word behind it choose a part: ``mnist.npz:x_test``
 one array, ``train`` or ``test`` a part of what has such. Without it that is what is for training.
-``digits`` (where there is no file of that name) are the 1,797 handwritten digits of scikit-learn.
+``digits`` (where there is no file of that name) are the 1,797 handwritten digits of scikit-learn,
+and ``sprites`` are drawn by ``molae.datasets.sprites``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from molae.datasets import image_archives as archives
 from molae.datasets.files import DataError, data_digest, read_error
+from molae.datasets.sprites import sprites
 from molae.pictures import Pixels, coloured, read_image
 
 Labels = NDArray[np.int64]
@@ -29,8 +31,9 @@ Labels = NDArray[np.int64]
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"
 )  # fmt: skip
-#: The name of the built-in data set.
+#: The names of the data sets that are built in.
 DIGITS = "digits"
+BUILT_IN = (DIGITS, "sprites")
 #: What a folder holds beside its images that is no part of them.
 _CACHE = ".molae-cache"
 #: Entries of a folder looked at to see whether there are images in it.
@@ -44,10 +47,13 @@ class ImageSource(abc.ABC):
         name: What messages call it.
         labels: A number for each image, (n,) int64, or None.
         classes: Names of the labels, or none.
+        context: What is known beside each image: images (n, H, W, K) uint8, numbers (n, C), or
+            None.
     """
 
     name: str
     labels: Labels | None = None
+    context: NDArray[Any] | None = None
     classes: tuple[str, ...] = ()
 
     @abc.abstractmethod
@@ -81,6 +87,10 @@ class ImageSource(abc.ABC):
         except ValueError:
             return None
 
+    def first(self) -> Pixels | None:
+        """The first image that can be read, or None."""
+        return next((seen for seen in map(self.seen, range(len(self))) if seen is not None), None)
+
 
 class ArraySource(ImageSource):
     """Images in one array.
@@ -91,6 +101,7 @@ class ArraySource(ImageSource):
         labels: (n,) int64, or None.
         classes: Names of the labels.
         path: The file that they are from; None for what ships with a library.
+        context: See ``ImageSource``.
     """
 
     def __init__(
@@ -100,9 +111,10 @@ class ArraySource(ImageSource):
         labels: Labels | None = None,
         classes: tuple[str, ...] = (),
         path: Path | None = None,
+        context: NDArray[Any] | None = None,
     ) -> None:
         self.name, self.images, self.labels, self.classes = name, images, labels, classes
-        self.path = path
+        self.path, self.context = path, context
 
     def __len__(self) -> int:
         return len(self.images)
@@ -188,7 +200,7 @@ def is_image_source(source: str | PathLike[str]) -> bool:
         return _kind_of_folder(path) is not None
     if os.path.isfile(name):
         return name.lower().endswith(SUFFIXES) or archives.is_archive(path)
-    return name == DIGITS
+    return name in BUILT_IN
 
 
 def divided(source: str | PathLike[str]) -> tuple[Path, str | None]:
@@ -213,8 +225,8 @@ def open_images(source: str | PathLike[str]) -> ImageSource:
     name = os.fspath(source)
     if path.is_dir():
         return _folder(name, path, part)
-    if name == DIGITS and not path.exists():
-        return ArraySource(name, *_digits())
+    if name in BUILT_IN and not path.exists():
+        return ArraySource(name, *(_digits() if name == DIGITS else sprites()))
     if not path.is_file():
         raise read_error(FileNotFoundError(errno.ENOENT, "missing"), path)
     if path.suffix.lower() in SUFFIXES:
@@ -226,7 +238,7 @@ def open_images(source: str | PathLike[str]) -> ImageSource:
             "files, cifar-10-binary.tar.gz, or a folder."
         )
     found = archives.read_archive(path, part)
-    return ArraySource(name, found.images, found.labels, found.classes, path)
+    return ArraySource(name, found.images, found.labels, found.classes, path, found.context)
 
 
 def source_digest(source: str | PathLike[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -32,6 +32,8 @@ class ImageData:
         rows: Which images, in which order, (m,) int64; all if None.
         keys: 64-bit hashes of the images, (n,) uint64, for splits; or None.
         y: Targets, (n, ...), or None.
+        context: What models are conditioned on, (n, ...), or None: context images as bytes,
+            (n, H, W, K) uint8, or numbers, (n, C).
 
     Attributes:
         lengths: None: images are of one length.
@@ -49,18 +51,19 @@ class ImageData:
         *,
         keys: NDArray[np.uint64] | None = None,
         y: NDArray[Any] | None = None,
+        context: NDArray[Any] | None = None,
     ) -> None:
         if pixels.ndim != 4 or pixels.dtype != np.uint8:
             raise ValueError(
                 f"an array of shape {pixels.shape} and type {pixels.dtype} holds no images; "
                 "expected (n, H, W, C) uint8"
             )
-        for name, values in (("keys", keys), ("y", y)):
+        for name, values in (("keys", keys), ("y", y), ("context", context)):
             if values is not None and len(values) != len(pixels):
                 raise ValueError(
                     f"{name} has {len(values)} rows; expected {len(pixels)}, one an image"
                 )
-        self.pixels, self.y = pixels, y
+        self.pixels, self.y, self.context = pixels, y, context
         self.rows: Rows = np.arange(len(pixels), dtype=np.int64) if rows is None else rows
         self._keys = keys
 
@@ -75,7 +78,7 @@ class ImageData:
     def subset(self, index: Sequence[int] | NDArray[Any]) -> ImageData:
         """Some images in the order given; a boolean array chooses where it is true."""
         rows = self.rows[np.asarray(index, dtype=None if len(index) else np.int64)]
-        return ImageData(self.pixels, rows, keys=self._keys, y=self.y)
+        return ImageData(self.pixels, rows, keys=self._keys, y=self.y, context=self.context)
 
     def with_targets(self, y: NDArray[Any]) -> ImageData:
         """The same images with targets: a row of y for each of them, (m, ...).
@@ -87,7 +90,13 @@ class ImageData:
             raise ValueError(f"{len(y)} targets for {len(self)} images; expected one for each")
         whole = np.zeros((len(self.pixels), *y.shape[1:]), dtype=y.dtype)
         whole[self.rows] = y
-        return ImageData(self.pixels, self.rows, keys=self._keys, y=whole)
+        return ImageData(
+            self.pixels, self.rows, keys=self._keys, y=whole, context=self.context
+        )
+
+    def with_context(self, context: NDArray[Any]) -> ImageData:
+        """The same images with contexts: a row for each of the whole array's, (n, ...)."""
+        return ImageData(self.pixels, self.rows, keys=self._keys, y=self.y, context=context)
 
     def bytes(self, index: Sequence[int] | Rows) -> Pixels:
         """Some images as they are kept, (B, H, W, C) uint8."""
@@ -105,14 +114,21 @@ class ImageData:
         return Batch(
             x=torch.from_numpy(self.array(index)),
             y=None if self.y is None else torch.from_numpy(np.asarray(self.y[self.rows[index]])),
+            context=None if self.context is None else torch.from_numpy(self._told(index)),
             index=torch.from_numpy(index.copy()),
         )
+
+    def _told(self, index: Rows) -> NDArray[np.float32]:
+        """Contexts of some images: (B, C) as they are, images (B, K, H, W) from 0 to 1."""
+        found = np.asarray(self.context)[self.rows[index]]
+        return unit(found) if found.ndim == 4 else found.astype(np.float32)
 
     def joined(self, others: Sequence[ImageData]) -> ImageData:
         """This data set and others behind it, in memory; see ``molae.datasets.arrays.join``."""
         parts = [self, *others]
         pixels = np.concatenate([part.pixels[part.rows] for part in parts])
-        return ImageData(pixels, keys=stacked(parts, "_keys"), y=stacked(parts, "y"))
+        keys, y, context = (stacked(parts, name) for name in ("_keys", "y", "context"))
+        return ImageData(pixels, keys=keys, y=y, context=context)
 
 
 @dataclass(frozen=True)
@@ -126,6 +142,7 @@ class ImageArrays:
         names: What the source calls each, or its number.
         classes: Names of the labels, or none.
         lost: How many could not be used, by reason.
+        context: Context images beside each, (n, H, W, K) uint8, or numbers (n, C); or None.
     """
 
     pixels: Pixels
@@ -134,10 +151,11 @@ class ImageArrays:
     names: list[str]
     classes: tuple[str, ...] = ()
     lost: dict[str, int] = field(default_factory=dict)
+    context: NDArray[Any] | None = None
 
     def data(self) -> ImageData:
         """The images as a data set."""
-        return ImageData(self.pixels, keys=self.keys)
+        return ImageData(self.pixels, keys=self.keys, context=self.context)
 
 
 def image_codec(
@@ -150,7 +168,8 @@ def image_codec(
 
     Args:
         source: Where the images are.
-        size: Height and width, or both in one number; images of another size are brought to it.
+        size: Height and width, or both in one number; images of another size are brought to it,
+            see ``molae.pictures.framed``: smaller ones are set on black and not enlarged.
             None takes the size of the first image (the usual one of the crop), and images of
             another are rejected.
         crop: A name out of ``molae.pictures.CROPS``.
@@ -162,7 +181,7 @@ def image_codec(
     """
     if size is None and crop in CROPS:
         size = CROPS[crop][1]
-    first = next((seen for seen in map(source.seen, range(len(source))) if seen is not None), None)
+    first = source.first()
     if first is None:
         raise nothing_in(source, {"damaged": len(source)})
     if size is None:
@@ -175,15 +194,16 @@ def image_codec(
 
 
 def fitted_images(
-    codec: ImageCodec, source: ImageSource
+    codec: ImageCodec, source: ImageSource, rows: Iterable[int] | None = None
 ) -> Iterator[tuple[Pixels, int] | BadLine]:
-    """Every image of a source as a codec knows it, in order, one at a time.
+    """Every image of a source (or those of some rows) as a codec knows it, one at a time.
 
     Yields:
-        Pixels (H, W, C) uint8 and the hash of the image as it is in the source; or, for one that
-        cannot be used, its number from 1, its name and the reason.
+        Pixels (H, W, C) uint8 and the hash of the image as it is in the source, which is what
+        decides whether it is held out, see ``ImageEncoding.keys``; or, for one that cannot be
+        used, its number from 1, its name and the reason.
     """
-    for row in range(len(source)):
+    for row in range(len(source)) if rows is None else rows:
         try:
             raw = source.pixels(row)
             fitted = codec.fit(raw)
@@ -198,36 +218,46 @@ def gathered(
     source: ImageSource,
     reject: Callable[[BadLine], None] | None = None,
     progress: Callable[[int, float], None] | None = None,
+    chosen: Rows | None = None,
 ) -> ImageArrays:
-    """All images of an open source that a codec can use, in memory; arguments as ``read_images``.
+    """Images of an open source that a codec can use, in memory; see ``read_images``.
+
+    Args:
+        codec: Brings images to size.
+        source: Where they are.
+        reject: Called with what cannot be read.
+        progress: Told how far it is.
+        chosen: Rows of the source that are looked at; None for all.
 
     Raises:
         DataError: There is none.
     """
-    pixels = np.zeros((len(source), codec.height, codec.width, codec.channels), np.uint8)
-    keys = np.zeros(len(source), np.uint64)
-    kept = np.zeros(len(source), bool)
+    wanted = np.arange(len(source)) if chosen is None else chosen
+    pixels = np.zeros((len(wanted), codec.height, codec.width, codec.channels), np.uint8)
+    keys = np.zeros(len(wanted), np.uint64)
+    kept = np.zeros(len(wanted), bool)
     reasons: Counter[str] = Counter()
-    for row, found in enumerate(fitted_images(codec, source)):
+    for number, found in enumerate(fitted_images(codec, source, wanted.tolist())):
         if isinstance(found, BadLine):
             reasons[found.reason.partition(":")[0]] += 1
             if reject is not None:
                 reject(found)
             continue
-        pixels[row], keys[row] = found
-        kept[row] = True
+        pixels[number], keys[number] = found
+        kept[number] = True
         if progress is not None:
-            progress(row + 1, (row + 1) / len(source))
+            progress(number + 1, (number + 1) / len(wanted))
     if not kept.any():
         raise nothing_in(source, reasons)
-    rows = np.flatnonzero(kept)
+    rows = wanted[kept]
     return ImageArrays(
-        pixels if kept.all() else pixels[rows],
+        pixels if kept.all() else pixels[kept],
         None if source.labels is None else source.labels[rows],
-        keys[rows],
+        keys[kept],
         [source.title(row) or str(row + 1) for row in rows.tolist()],
         source.classes,
         dict(reasons),
+        None if source.context is None else source.context[rows],
     )
 
 

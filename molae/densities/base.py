@@ -70,6 +70,13 @@ class LatentDensity(nn.Module, ABC):
         """Uniforms that a draw takes."""
         return self.size + 1
 
+    def attach(self, encoder: nn.Module, head: nn.Module) -> None:
+        """Be told of the model that it is the prior of; most need not know."""
+
+    def given(self, context: Tensor | None) -> LatentDensity:
+        """p(z|c) for contexts c (B, ...): of codes (*S, B, D) and of B draws; most are p(z)."""
+        return self
+
     def described(self) -> str:
         """What was fitted, in a few words; "" where there is nothing to say."""
         return ""

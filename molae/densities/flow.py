@@ -29,7 +29,7 @@ class NormalizingFlow(Whitened):
     Gaussian with their mean and covariance.
 
     Fitted by maximum likelihood on nine tenths of the codes; those weights are kept that are best
-    on the others.
+    on the others. Or it is learnt with a model, as its prior (``dim``), beginning with N(0, I).
 
     Args:
         transforms: How many couplings.
@@ -42,6 +42,7 @@ class NormalizingFlow(Whitened):
         jitter: Added to the diagonal of the covariance, see ``Whitened``.
         rows: Fit to this many codes at most.
         seed: Of weights, halves, order and noise.
+        dim: D of a prior that is learnt with a model; None for what is fitted to codes.
     """
 
     name = "flow"
@@ -58,8 +59,9 @@ class NormalizingFlow(Whitened):
         jitter: float = 1e-6,
         rows: int = 1_000_000,
         seed: int = 0,
+        dim: int | None = None,
     ) -> None:
-        super().__init__(jitter, rows, seed)
+        super().__init__(jitter, rows, seed, dim)
         if transforms < 1 or hidden < 1 or bins < 2:
             raise ValueError(
                 "transforms and hidden must be 1 or more and bins 2 or more, got "
@@ -70,6 +72,7 @@ class NormalizingFlow(Whitened):
         self.epochs, self.batch_size = pace.epochs, pace.batch_size
         self.learning_rate, self.patience = pace.learning_rate, pace.patience
         self.couplings = nn.ModuleList()
+        self._stand()
 
     def described(self) -> str:
         """Couplings and weights."""
@@ -119,7 +122,8 @@ class NormalizingFlow(Whitened):
 
     def _white_draws(self, u: Tensor) -> Tensor:
         """The first uniform is not used."""
-        return in_tiles(self._transform().inv, torch.special.ndtri(u[:, 1:]))
+        noise = torch.special.ndtri(u[:, 1:]).to(self.mean)
+        return in_tiles(self._transform().inv, noise)
 
 
 def _straighten(coupling: Any) -> None:

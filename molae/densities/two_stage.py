@@ -26,9 +26,16 @@ class TwoStage(Whitened):
     Dai and Wipf, *Diagnosing and Enhancing VAE Models*, ICLR 2019: p(u) = N(0, I),
     p(w|u) = N(f(u), gamma I) with one gamma that is learnt, q(u|w) a diagonal normal. Where the
     first stage has found the manifold of the data, its codes fill all their dimensions, and there
-    such a VAE can match their distribution. Theirs has three layers of 1024 that also see their
-    input again, and the released code of the RAE paper two of 1024, no gamma and no noise on what
-    is drawn; here draws are u ~ N(0, I), w = f(u) + gamma^(1/2) noise.
+    such a VAE can match their distribution. Draws are u ~ N(0, I), w = f(u) + gamma^(1/2) noise.
+
+    With ``skip`` the networks are theirs: ``layers`` (three) hidden ones of width ``hidden``
+    (1024), the input put beside what comes out of them, and one dense layer on both; weights are
+    uniform (Glorot and Bengio 2010) and gamma 1 at first. They learn from the codes as they are,
+    a new draw of q(z|x) in each of 800 passes, in batches of 64 and at a rate of 1e-4 that is
+    halved every 300; here it is from whitened codes, those that ``fit`` is given, with the pace
+    below. Without ``skip``, see ``_SecondStage`` for what is other and why. The released code of
+    the RAE paper has two layers of 1024, no skip, a gamma that is fixed by the weight of the
+    divergence, and no noise on what is drawn, which leaves its draws without a density.
 
     Its ``log_prob`` is a lower bound in expectation, the importance-weighted one (Burda, Grosse
     and Salakhutdinov, ICLR 2016): log 1/K sum_k p(w, u_k) / q(u_k|w) with u_k from q(u|w). The
@@ -43,6 +50,7 @@ class TwoStage(Whitened):
         hidden: Width of the hidden layers of encoder and decoder.
         layers: How many of those each has.
         samples: K.
+        skip: Whether the networks are those of Dai and Wipf.
         epochs: Passes over the codes, at most; see ``trained.Pace``, and for the next three.
         batch_size: See there.
         learning_rate: See there.
@@ -61,6 +69,7 @@ class TwoStage(Whitened):
         hidden: int = 256,
         layers: int = 2,
         samples: int = 64,
+        skip: bool = False,
         epochs: int = 200,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
@@ -76,7 +85,7 @@ class TwoStage(Whitened):
                 f"{samples}"
             )
         pace = Pace(epochs, batch_size, learning_rate, patience)
-        self.hidden, self.layers, self.samples = hidden, layers, samples
+        self.hidden, self.layers, self.samples, self.skip = hidden, layers, samples, skip
         self.epochs, self.batch_size = pace.epochs, pace.batch_size
         self.learning_rate, self.patience = pace.learning_rate, pace.patience
         self.register_module("vae", None)
@@ -91,14 +100,15 @@ class TwoStage(Whitened):
         if self.vae is None:
             return ""
         gamma = float((2.0 * self.vae.log_scale).exp())
+        skip = " with a skip" if self.skip else ""
         return (
-            f"{self.layers} layers of {self.hidden}, gamma {gamma:.3g}, bound of "
+            f"{self.layers} layers of {self.hidden}{skip}, gamma {gamma:.3g}, bound of "
             f"{self.samples} samples"
         )
 
     def _begin(self, size: int) -> None:
         with seeded(self.seed):
-            made = _SecondStage(size, self.hidden, self.layers)
+            made = _SecondStage(size, self.hidden, self.layers, self.skip)
         self.vae = made.to(self.mean).requires_grad_(False)
 
     def _learn(self, w: Tensor, progress: Progress | None) -> None:
@@ -132,29 +142,33 @@ class TwoStage(Whitened):
 class _SecondStage(nn.Module):
     """Encoder, decoder and gamma; codes w (n, D), latent numbers u (..., n, D).
 
-    Both are a straight line plus a network, whose last layer is nought at first. So training
-    begins with the linear VAE w = (1 - gamma)^(1/2) u + gamma^(1/2) noise, whose likelihood is
-    N(0, I), that of the Gaussian of whitened codes, and whose posterior is exact (Tipping and
-    Bishop, *Probabilistic Principal Component Analysis*, J. R. Stat. Soc. B 61, 1999). Networks
-    alone begin by ignoring u, and stay there: no direction of whitened codes is worth more than
-    another, so that a VAE which knows nothing of their shape gains nothing by telling them apart.
+    Unless there is a ``skip``, both are a straight line plus a network, whose last layer is nought
+    at first. So training begins with the linear VAE w = (1 - gamma)^(1/2) u + gamma^(1/2) noise,
+    whose likelihood is N(0, I), that of the Gaussian of whitened codes, and whose posterior is
+    exact (Tipping and Bishop, *Probabilistic Principal Component Analysis*, J. R. Stat. Soc. B 61,
+    1999). Networks alone begin by ignoring u, and stay there: no direction of whitened codes is
+    worth more than another, so that a VAE which knows nothing of their shape gains nothing by
+    telling them apart.
     """
 
-    def __init__(self, size: int, hidden: int, layers: int) -> None:
+    def __init__(self, size: int, hidden: int, layers: int, skip: bool) -> None:
         super().__init__()
-        self.encoder = _layers(size, hidden, layers, 2 * size)
-        self.decoder = _layers(size, hidden, layers, size)
-        self.log_scale = nn.Parameter(torch.tensor(0.5 * math.log(_GAMMA)))  # log gamma^(1/2)
+        made = _Skip if skip else _layers
+        self.encoder = made(size, hidden, layers, 2 * size)
+        self.decoder = made(size, hidden, layers, size)
+        self.slope = 0.0 if skip else _SLOPE
+        self.first = 0.0 if skip else 0.5 * math.log(_GAMMA)
+        self.log_scale = nn.Parameter(torch.tensor(self.first))  # log gamma^(1/2)
 
     def decode(self, u: Tensor) -> Tensor:
         """f(u), the mean of p(w|u), (..., n, D)."""
-        center: Tensor = _SLOPE * u + self.decoder(u)
+        center: Tensor = self.slope * u + self.decoder(u)
         return center
 
     def posterior(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation of q(u|w), (n, D) each."""
         mean, log_scale = self.encoder(w).chunk(2, -1)
-        return _SLOPE * w + mean, (0.5 * math.log(_GAMMA) + log_scale).clamp(-10.0, 10.0)
+        return self.slope * w + mean, (self.first + log_scale).clamp(-10.0, 10.0)
 
     def log_likelihood(self, w: Tensor, u: Tensor) -> Tensor:
         """log p(w|u), (..., n)."""
@@ -179,6 +193,27 @@ class _SecondStage(nn.Module):
 
 def _layers(inside: int, hidden: int, layers: int, outside: int) -> nn.Sequential:
     """A feed-forward network with ReLUs that says nought before it is trained."""
+    return nn.Sequential(*_hidden(inside, hidden, layers), silenced(nn.Linear(hidden, outside)))
+
+
+class _Skip(nn.Module):
+    """A feed-forward network with ReLUs whose last layer sees the input, too."""
+
+    def __init__(self, inside: int, hidden: int, layers: int, outside: int) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(*_hidden(inside, hidden, layers))
+        self.last = nn.Linear(inside + hidden, outside)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inside) -> (..., outside)."""
+        out: Tensor = self.last(torch.cat([x, self.hidden(x)], -1))
+        return out
+
+
+def _hidden(inside: int, hidden: int, layers: int) -> list[nn.Module]:
     widths = [inside, *[hidden] * layers]
-    stack = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
-    return nn.Sequential(*stack, silenced(nn.Linear(hidden, outside)))
+    return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]

@@ -22,10 +22,14 @@ class Whitened(LatentDensity):
     diagonal of the covariance, and here noise of that variance is added to the codes, once, before
     anything is fitted to them: in directions that they do not fill it is all there is.
 
+    A subclass may also be learnt with a model, as its prior: then D is said at once, codes stay as
+    they are (w = z), and the weights are float32 and take gradients.
+
     Args:
         jitter: As a share of the mean variance of a dimension of the codes.
         rows: Fit to this many codes at most, drawn at random from those given.
         seed: Of that draw and of the noise, and of what else a subclass leaves to chance.
+        dim: D of a prior that is learnt with a model, see ``_stand``; None for what is fitted.
     """
 
     #: What people type.
@@ -34,13 +38,20 @@ class Whitened(LatentDensity):
     mean: Tensor  # (D,)
     scale_tril: Tensor  # L, lower triangular, (D, D)
 
-    def __init__(self, jitter: float, rows: int, seed: int) -> None:
+    def __init__(self, jitter: float, rows: int, seed: int, dim: int | None = None) -> None:
         super().__init__()
         if not jitter > 0 or rows < 2:
             raise ValueError(f"jitter must be above 0 and rows 2 or more, got {jitter} and {rows}")
-        self.jitter, self.rows, self.seed = jitter, rows, seed
-        self.register_buffer("mean", torch.zeros(0, dtype=torch.float64))
-        self.register_buffer("scale_tril", torch.zeros(0, 0, dtype=torch.float64))
+        self.jitter, self.rows, self.seed, self.dim = jitter, rows, seed, dim
+        kind = torch.float64 if dim is None else torch.float32
+        self.register_buffer("mean", torch.zeros(dim or 0, dtype=kind))
+        self.register_buffer("scale_tril", torch.eye(dim or 0, dtype=kind))
+
+    def _stand(self) -> None:
+        """With D known, begin as a prior to be learnt; the last that a constructor does."""
+        if self.dim is not None:
+            self._begin(self.dim)
+            self.requires_grad_(True)
 
     @abstractmethod
     def _begin(self, size: int) -> None:
@@ -85,8 +96,9 @@ class Whitened(LatentDensity):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log p(z) in nats, (..., D) -> (...)."""
-        w = self._whiten(z.to(self.mean).reshape(-1, self.size))
-        value = self._white_log_prob(w) - self.scale_tril.diagonal().log().sum()
+        with torch.autocast(self.mean.device.type, enabled=False):
+            w = self._whiten(z.to(self.mean).reshape(-1, self.size))
+            value = self._white_log_prob(w) - self.scale_tril.diagonal().log().sum()
         return value.reshape(z.shape[:-1]).to(
             z.device, torch.promote_types(z.dtype, torch.float32)
         )
@@ -109,6 +121,7 @@ class Whitened(LatentDensity):
     ) -> None:
         """Make what D decides the shape of, then take it back."""
         saved = state_dict.get(prefix + "mean")
-        if saved is not None and len(saved):
+        # What has the right shape stays, since an optimiser may know it.
+        if saved is not None and len(saved) not in (0, len(self.mean)):
             self._begin(len(saved))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -73,12 +73,14 @@ class ClassifierFeatures:
     def about(self) -> str:
         """A sentence on what it is, and how good."""
         card = self.net.card
-        on, share = next(iter(card["accuracy"].items()))
-        between, floor = next(iter(card["floor"].items()))
-        return (
-            f"Features: {card['about']} It is right on {share:.2%} ({on}); the floor, between "
-            f"{between}, is {floor:.2f}. Of other kinds of images it says little: look at fd_pca."
-        )
+        told = [f"Features: {card.get('about', 'those of a classifier.')}"]
+        if card.get("accuracy"):
+            on, share = next(iter(card["accuracy"].items()))
+            told.append(f"It is right on {share:.2%} ({on}).")
+        if card.get("floor"):
+            between, floor = next(iter(card["floor"].items()))
+            told.append(f"The floor, between {between}, is {floor:.2f}.")
+        return " ".join([*told, "Of other kinds of images it says little: look at fd_pca."])
 
     def features(self, pixels: Pixels) -> Floats:
         """Images (n, H, W, C) uint8 -> (n, F)."""
@@ -172,6 +174,9 @@ def feature_net(text: str, reference: Pixels) -> FeatureNet:
         return PixelComponents.of(reference)
     if name == "inception":
         return InceptionFeatures(Path(path) if path else None)
-    if named and not Path(path).is_dir():
-        raise ValueError(f"{path}: there is no such folder; expected one with a classifier")
+    if named and not (path and Path(path).is_dir()):
+        where = f"{path}: there is no such folder" if path else f"{text}: no folder is named"
+        raise ValueError(
+            f"{where}; expected one with a classifier, or {name} alone for the one that ships"
+        )
     return ClassifierFeatures(ImageClassifier.load(path or "mnist"))

@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional
@@ -86,10 +87,16 @@ class ImageClassifier(nn.Module):
         except (OSError, ValueError) as error:
             raise ValueError(f"{folder}: no classifier can be read there ({error})") from error
         digest = hashlib.sha256(stored).hexdigest()
-        if digest != card.get("digest"):
+        if not isinstance(card, dict) or digest != card.get("digest"):
             raise ValueError(f"{folder / WEIGHTS} is damaged: its digest is not that of its card")
-        made = cls(**card["settings"])
-        made.load_state_dict({name: value.float() for name, value in load(stored).items()})
+        try:
+            made = cls(**card["settings"])
+            made.load_state_dict({name: value.float() for name, value in load(stored).items()})
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ValueError(
+                f"{folder}: card and weights are of no such classifier "
+                f"({str(error).splitlines()[0]}); make one with python -m benchmarks.features"
+            ) from error
         made.card, made.digest = card, digest
         return made.eval()
 
@@ -117,9 +124,14 @@ class ImageClassifier(nn.Module):
                 "(n, H, W, 1 or 3) of type uint8"
             )
         x = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255).permute(0, 3, 1, 2)
-        if x.shape[1] == 3:
-            x = (x * torch.tensor(_GREY)[:, None, None]).sum(1, keepdim=True)
-        return self.scaled(x)
+        return self.scaled(self.grey(x))
+
+    @staticmethod
+    def grey(x: Tensor) -> Tensor:
+        """Pictures (n, 1 or 3, H, W) without their colours, (n, 1, H, W)."""
+        if x.shape[1] == 1:
+            return x
+        return (x * x.new_tensor(_GREY)[:, None, None]).sum(1, keepdim=True)
 
     def scaled(self, x: Tensor) -> Tensor:
         """Grey pictures (n, 1, H, W) in the size that it learnt on."""

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -65,8 +66,8 @@ class FusedGRU(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        """Derivatives by all that ``apply`` was given."""
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Derivatives by all that ``apply`` was given; by the matrix only where it wants one."""
         from molae.nn.gru_kernel import backward
 
         across, gates, states = ctx.saved_tensors
@@ -95,11 +96,16 @@ class FusedGRU(torch.autograd.Function):
             sums.append((first, d_bias))
 
         _share(work, rows)
-        d_matrix = d_across.flatten(0, 1).t() @ states[:-1].flatten(0, 1)
+        d_matrix = _outer(d_across, states[:-1], across.dtype) if ctx.needs_input_grad[2] else None
         total = torch.from_numpy(sum(part for _, part in sorted(sums, key=lambda part: part[0])))
         both, x, h = torch.split(total, [2 * width, width, width])
         d_biases = torch.cat([both, x]), torch.cat([both, h])
-        return d_given, d_start, d_matrix.to(across.dtype), *d_biases
+        return d_given, d_start, d_matrix, *d_biases
+
+
+def _outer(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
+    """Products of a (T, B, M) and b (T, B, N), summed over steps and rows, (M, N)."""
+    return (a.flatten(0, 1).t() @ b.flatten(0, 1)).to(dtype)
 
 
 def _numbers(tensor: Tensor) -> NDArray[Any]:
@@ -128,11 +134,14 @@ def _share(work: Callable[[int, int], None], rows: int) -> None:
 @lru_cache(maxsize=4)
 def _threads(parts: int, count: int, _process: int) -> ThreadPoolExecutor:
     """Threads of this process: one that was forked has none of its parent's."""
-    pool = ThreadPoolExecutor(parts, "recurrence", initializer=_alone)
-    list(pool.map(_alone, [None] * parts))
+    pool = ThreadPoolExecutor(parts, "recurrence")
+    every = Barrier(parts, timeout=60)  # else a quick one does it all, and others come later
+    list(pool.map(_alone, [every] * parts))
     torch.set_num_threads(count)  # what a thread says of itself, new ones would take for all
     return pool
 
 
-def _alone(_: None = None) -> None:
+def _alone(every: Barrier) -> None:
+    torch.get_num_threads()  # or the first operation here would take the number that all have
     torch.set_num_threads(1)
+    every.wait()

@@ -36,7 +36,9 @@ class NormalHead(nn.Module):
         hidden: H, the width of the features.
         latent: D, the width of the code.
         bound: Log-variances are kept within (-bound, bound) by a scaled tanh, smoothly, so that
-            a gradient is left everywhere and neither scale nor rate can overflow.
+            a gradient is left everywhere and neither scale nor rate can overflow. Every variance
+            in between can be had, so that the best one is where it was; near 0 the tanh is the
+            identity, and at the log-variance -9, a scale of 0.01, its slope is 0.44 still.
     """
 
     def __init__(self, hidden: int, latent: int, *, bound: float = 12.0) -> None:

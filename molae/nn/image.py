@@ -46,7 +46,7 @@ class ImageEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.context, self.tile = tuple(shape), context, tile
-        sides, channels = _plan(self.shape, multiplier)
+        sides, channels = plan(self.shape, multiplier)
         parts: list[nn.Module] = []
         for before, after in pairwise(channels):
             parts += [nn.Conv2d(before, after, 4, stride=2, padding=1)]
@@ -91,11 +91,13 @@ class ImageDecoder(nn.Module):
         super().__init__()
         self.shape, self.latent, self.context = tuple(shape), latent, context
         self.tile = tile
-        sides, channels = _plan(self.shape, multiplier)
+        sides, channels = plan(self.shape, multiplier)
         hidden = scaled(hidden, multiplier)
         first = (channels[-1], *sides[-1])
         parts: list[nn.Module] = [nn.Linear(latent + context, hidden), nn.ReLU()]
         parts += [nn.Linear(hidden, first[0] * first[1] * first[2]), nn.Unflatten(1, first)]
+        # Small images have no other; without any, a spectral norm leaves only the mean image.
+        parts += [nn.BatchNorm2d(first[0])] if len(sides) == 2 else []
         for stage in reversed(range(len(sides) - 1)):
             before, after = channels[stage + 1], channels[stage]
             # A side that was halved and rounded gets its pixel back.
@@ -113,7 +115,7 @@ class ImageDecoder(nn.Module):
         return likelihood
 
 
-def _plan(shape: Shape, multiplier: float) -> tuple[list[tuple[int, int]], list[int]]:
+def plan(shape: Shape, multiplier: float) -> tuple[list[tuple[int, int]], list[int]]:
     """Sides (H, W) of the image and its channels, at first and after each halving."""
     channels, height, width = shape
     sides, counts = [(height, width)], [channels]

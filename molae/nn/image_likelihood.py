@@ -23,7 +23,8 @@ BIN = 1.0 / 255.0
 #: Where no sigma is given: fixed, -log p is then the summed squared error and a constant; where
 #: it is learnt, it starts at about the error of a net that has begun to learn.
 FIXED_SIGMA, FIRST_SIGMA = math.sqrt(0.5), 0.2
-#: A sigma that is not fixed stays above exp(-6), a tenth of an error of one bin (Rybkin 2021).
+#: A sigma that is not fixed stays above exp(-6) = 0.0025 (Rybkin 2021). That is 0.63 of a bin:
+#: with less, a normal density would be paid for hitting values that were rounded to bins.
 _LOWEST_LOG = -6.0
 #: Share of a new batch in the running mean of squared errors.
 _MOMENTUM = 0.01
@@ -32,6 +33,26 @@ _FIRST_STEP = 1 << 24
 #: Values that are drawn at once; draws do not depend on it.
 _DRAWN = 1 << 22
 _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
+
+
+def error_weight(kind: str, sigma: float | None) -> float:
+    """What -log p(x|z) multiplies the squared error of a value with: 1 / (2 sigma^2).
+
+    Where sigma is not fixed it is the one that learning starts from; of ``bernoulli`` it is the
+    curvature of its cross-entropy where the mean is 1/2, and so sigma^2 = 1/4.
+
+    Args:
+        kind: A key of ``molae.names.LIKELIHOODS``.
+        sigma: As it was given to ``PixelModel``.
+    """
+    if sigma is None:
+        return {"gaussian": 1.0, "bernoulli": 2.0}.get(kind, 0.5 / FIRST_SIGMA**2)
+    return 0.5 / sigma**2
+
+
+def is_fixed(kind: str, sigma: float | None) -> bool:
+    """Whether a ``PixelModel`` weighs squared errors with a number that it does not learn."""
+    return kind == "gaussian" or (kind in ("quantised", "discretised") and sigma is not None)
 
 
 class PixelLikelihood(ABC):
@@ -289,15 +310,12 @@ class PixelModel(nn.Module):
     def _optimal(self, square: Tensor | None) -> Tensor:
         with torch.no_grad():
             # The derivative by sigma is 0 at its best, so nothing is lost without a gradient.
-            error = self.error
-            if square is not None and (self.training or not float(error)):
-                error = square.float().mean()
+            # Choices are made by tensors: a number would have to wait for the device, each step.
+            seen = self.error > 0
+            error = torch.where(seen, self.error, FIRST_SIGMA**2)
+            if square is not None:
+                batch = square.float().mean().to(error)
+                error = batch if self.training else torch.where(seen, error, batch)
                 if self.training:
-                    self._remember(error)
-            if not float(error):
-                error = error.new_tensor(FIRST_SIGMA**2)
+                    self.error.lerp_(batch, (~seen).to(batch).clamp(min=_MOMENTUM))
             return (0.5 * error.log()).clamp(min=_LOWEST_LOG)
-
-    def _remember(self, error: Tensor) -> None:
-        share = _MOMENTUM if float(self.error) else 1.0
-        self.error.lerp_(error.to(self.error), share)

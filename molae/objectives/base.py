@@ -5,19 +5,34 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from inspect import signature
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from molae.names import HEADS, WITHOUT_DENSITY
 from molae.types import Batch, Likelihood, Player, Posterior, Terms
+
+#: Heads whose posterior has a density, the usual one first.
+WITH_DENSITY = tuple(name for name in HEADS if name not in WITHOUT_DENSITY)
 
 
 class Model(Protocol):
     """What objectives ask of an autoencoder."""
 
     @property
+    def encoder(self) -> nn.Module:
+        """From data to features."""
+
+    @property
+    def head(self) -> nn.Module:
+        """From features to q(z|x)."""
+
+    @property
     def prior(self) -> Any:
         """p(z), a ``molae.distributions.Prior``; Any, since slots of a module are typed Module."""
+
+    def prior_of(self, context: Tensor | None = None) -> Any:
+        """p(z), or p(z|context) where the prior depends on it."""
 
     @property
     def decoder(self) -> nn.Module:
@@ -48,9 +63,16 @@ class Objective(nn.Module, ABC):
         mixed_batches: Whether each batch must be a fair sample of the data, since the codes of a
             batch are compared with those of the prior. Then sequences of like length are not put
             together, which costs some padding.
+        heads: Names of the heads that it goes with, the usual one first.
+        media: What data it is for, see ``SequenceCodec``.
+        comparable: Whether a lower loss on held-out data means a better model, at any two times
+            of a training. It does not where critics or multipliers move what is minimised.
     """
 
     mixed_batches: bool = False
+    heads: ClassVar[tuple[str, ...]] = tuple(HEADS)
+    media: ClassVar[tuple[str, ...]] = ("sequences", "images")
+    comparable: ClassVar[bool] = True
 
     @abstractmethod
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from molae.distributions import logged
 from molae.objectives.base import Model, Objective, distortion
 from molae.types import Batch, Terms
 
@@ -61,7 +62,8 @@ class WAE(Objective):
             "weighted_mmd": self.weight * apart,
             "penalty": posterior.penalty(),
         }
-        return Terms(parts, {"mmd": apart.detach(), "code_norm": z.detach().norm(dim=-1)})
+        shown = {"mmd": apart.detach(), "code_norm": z.detach().norm(dim=-1)}
+        return Terms(parts, shown | logged(posterior))
 
 
 def kernel(a: Tensor, b: Tensor, scales: Sequence[float] = SCALES) -> Tensor:

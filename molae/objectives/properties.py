@@ -103,12 +103,23 @@ class _Remembering:
         self.last: Posterior | None = None
 
     @property
+    def encoder(self) -> nn.Module:
+        return self._model.encoder
+
+    @property
+    def head(self) -> nn.Module:
+        return self._model.head
+
+    @property
     def prior(self) -> Any:
         return self._model.prior
 
     @property
     def decoder(self) -> nn.Module:
         return self._model.decoder
+
+    def prior_of(self, context: Tensor | None = None) -> Any:
+        return self._model.prior_of(context)
 
     def posterior(self, x: Tensor, context: Tensor | None = None) -> Posterior:
         self.last = self._model.posterior(x, context)

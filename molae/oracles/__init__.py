@@ -41,6 +41,7 @@ def oracle(
     text: str | None = None,
     *,
     requirements: Sequence[str] = (),
+    filters: Sequence[str] = (),
     command: str | None = None,
     timeout: float | None = 600.0,
     retries: int = 0,
@@ -55,14 +56,16 @@ def oracle(
             ``images:class=7`` and ``images:similar=FILE.png``, see ``molae.oracles.images``.
         requirements: Comparisons such as ``mw<500``; a molecule that does not meet one has no
             score.
+        filters: Names out of ``molae.names.FILTERS`` such as ``pains``; a molecule in which one
+            finds a fault has no score.
         command: An external program instead of ``text`` (``Command``).
         timeout: Seconds for one run of the program, None for no limit.
         retries: How often a failed run of the program is repeated.
 
     Raises:
-        ValueError: Neither or both of ``text`` and ``command``; or one of them, or a requirement,
-            cannot be understood, with what was expected (``FormulaError`` and ``RequirementError``
-            with a caret).
+        ValueError: Neither or both of ``text`` and ``command``; or one of them, a requirement or a
+            filter cannot be understood, with what was expected (``FormulaError`` and
+            ``RequirementError`` with a caret).
     """
     wanted = parse_requirements(requirements)
     if (text is None) == (command is None):
@@ -73,14 +76,14 @@ def oracle(
         )
     if command is not None:
         made: Oracle = Command(command, timeout=timeout, retries=retries)
-        return Required(made, wanted) if wanted else made
+        return Required(made, wanted, filters) if wanted or filters else made
     typed = (text or "").strip()
     if typed.lower() in TASKS:
-        return TaskOracle(typed.lower(), wanted)
+        return TaskOracle(typed.lower(), wanted, filters)
     other = _no_formula(typed)
     if other is None:
-        return Formula(typed, wanted)
-    return Required(other, wanted) if wanted else other
+        return Formula(typed, wanted, filters)
+    return Required(other, wanted, filters) if wanted or filters else other
 
 
 def _no_formula(text: str) -> Oracle | None:

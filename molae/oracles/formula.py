@@ -21,6 +21,7 @@ from molae.oracles.arithmetic import (
 )
 from molae.oracles.base import Answer, failure
 from molae.oracles.measured import MeasuredOracle
+from molae.oracles.required import filter_terms
 from molae.oracles.tasks import task_terms
 
 
@@ -61,21 +62,25 @@ class Formula(MeasuredOracle):
     """Arithmetic over properties, tasks, similarities, patterns and molecular formulas.
 
     Every molecule is read once for all terms and requirements. The parts of an answer are the
-    terms, as they are written, and the properties that requirements name.
+    terms, as they are written, the properties that requirements name, and ``filter_`` columns.
 
     Args:
         text: The formula, see ``molae.oracles.arithmetic.parse``. Its terms are the names in
             ``PROPERTIES`` and ``TASKS`` of ``molae.names``, and those in ``REFERENCES`` with a
             text in quotation marks.
         requirements: A molecule that does not meet one of them has no score.
+        filters: Names out of ``molae.names.FILTERS``; nor has one in which one finds a fault.
 
     Raises:
         FormulaError: (a ValueError) The formula cannot be understood; with a caret.
+        ValueError: There is no such filter.
     """
 
-    def __init__(self, text: str, requirements: Sequence[Requirement] = ()) -> None:
+    def __init__(
+        self, text: str, requirements: Sequence[Requirement] = (), filters: Sequence[str] = ()
+    ) -> None:
         self.expression: Expression = parse(text, VOCABULARY)
-        super().__init__(requirements)
+        super().__init__(requirements, filters)
         self._terms: dict[str, Term] = {
             leaf.label: _term(self.expression, leaf) for leaf in self.expression.leaves
         }
@@ -84,6 +89,7 @@ class Formula(MeasuredOracle):
             raise FormulaError(self.expression.source, 0, problem, VOCABULARY.example)
         for each in self.requirements:
             self._terms.setdefault(each.name, itemgetter(each.name))
+        self._terms |= filter_terms(filters)
 
     @property
     def name(self) -> str:
@@ -92,7 +98,7 @@ class Formula(MeasuredOracle):
 
     @property
     def terms(self) -> dict[str, Term]:
-        """Those of the formula, then the other properties that are required."""
+        """Those of the formula, then the other properties that are required, and the filters."""
         return self._terms
 
     def scored(self, parts: dict[str, float]) -> Answer:

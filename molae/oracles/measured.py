@@ -13,7 +13,7 @@ from molae.chem.properties import Sheet
 from molae.chem.requirements import Requirement
 from molae.chem.terms import Term, measure
 from molae.oracles.base import Answer, Oracle, failure
-from molae.oracles.required import unmet_requirement
+from molae.oracles.required import demands, unmet
 
 #: Raised when a term or a task is defined anew, so that what a cache holds is not taken for the
 #: new one.
@@ -25,12 +25,14 @@ class MeasuredOracle(Oracle):
 
     Args:
         requirements: A molecule that does not meet one of them has no score.
+        filters: Names out of ``molae.names.FILTERS``; nor has one in which one finds a fault.
+            Their ``filter_terms`` are among the terms.
     """
 
     reads = "molecules"
 
-    def __init__(self, requirements: Sequence[Requirement]) -> None:
-        self.requirements = tuple(requirements)
+    def __init__(self, requirements: Sequence[Requirement], filters: Sequence[str] = ()) -> None:
+        self.requirements, self.filters = tuple(requirements), tuple(filters)
 
     @property
     @abstractmethod
@@ -48,9 +50,9 @@ class MeasuredOracle(Oracle):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Requirements, version of RDKit (scores differ between them), version of our terms."""
+        """Requirements, filters, version of RDKit (scores differ), version of our terms."""
         return {
-            "requirements": [str(each) for each in self.requirements],
+            **demands(self.requirements, self.filters),
             "rdkit": version("rdkit"),
             "definitions": _DEFINITIONS,
         }
@@ -66,5 +68,5 @@ class MeasuredOracle(Oracle):
             return failure(f"not a molecule: {error}", dict.fromkeys(self.terms, math.nan))
         parts, problem = measure(sheet, self.terms)
         # Of the sheet: a part of a task can have the name of a property, whose number it is not.
-        problem = problem or unmet_requirement(self.requirements, sheet)
+        problem = problem or unmet(self.requirements, self.filters, sheet, parts)
         return self.scored(parts) if problem is None else failure(problem, parts)

@@ -13,6 +13,7 @@ from molae.chem.terms import Term
 from molae.names import TASKS, pick
 from molae.oracles.base import Answer
 from molae.oracles.measured import MeasuredOracle
+from molae.oracles.required import filter_terms
 
 #: Before the names of the properties that are required.
 _REQUIRED = "required_"
@@ -22,19 +23,26 @@ class TaskOracle(MeasuredOracle):
     """One of the tasks that ``molae.names.TASKS`` lists; see ``molae.chem.guacamol``.
 
     Every molecule is read once, whatever the task looks at. The parts of an answer are what the
-    parts of the task are worth, 0 to 1 each, then the properties that requirements name.
+    parts of the task are worth, 0 to 1 each, then the properties that requirements name, and
+    ``filter_`` columns.
 
     Args:
         name: Of the task.
         requirements: A molecule that does not meet one of them has no score.
+        filters: Names out of ``molae.names.FILTERS``; nor has one in which one finds a fault.
 
     Raises:
-        ValueError: There is no such task, with the closest names.
+        ValueError: There is no such task or filter, with the closest names.
     """
 
-    def __init__(self, name: str, requirements: Sequence[Requirement] = ()) -> None:
+    def __init__(
+        self, name: str, requirements: Sequence[Requirement] = (), filters: Sequence[str] = ()
+    ) -> None:
         self._name = pick(TASKS, name, "task")
-        super().__init__(requirements)
+        super().__init__(requirements, filters)
+        self._required: dict[str, Term] = {
+            _REQUIRED + each.name: itemgetter(each.name) for each in self.requirements
+        } | filter_terms(filters)
 
     @property
     def name(self) -> str:
@@ -43,9 +51,9 @@ class TaskOracle(MeasuredOracle):
 
     @property
     def terms(self) -> dict[str, Term]:
-        """The parts of the task, then ``required_`` and the properties required."""
+        """The parts of the task, then ``required_`` and the properties required, the filters."""
         parts: dict[str, Term] = {part.name: part for part in task(self._name).parts}
-        return parts | {_REQUIRED + each.name: itemgetter(each.name) for each in self.requirements}
+        return parts | self._required
 
     def scored(self, parts: dict[str, float]) -> Answer:
         """What the task makes of its parts."""

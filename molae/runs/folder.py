@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -133,6 +134,39 @@ def finish(run: Run, folder: Path) -> None:
     run.card["format"] = FORMAT
     run.card["digests"] = {name: digest(folder / name) for name in _parts(run)}
     _put_json(folder / CARD, run.card)
+
+
+def replaced(run: Run, folder: Path) -> Path:
+    """Write a run into a folder, whole or not at all; a finished run there is replaced.
+
+    Returns:
+        The folder: where it is a link, what that points to.
+
+    Raises:
+        RunError: The folder holds anything else, such as an unfinished training.
+        OSError: It cannot be written, or the disc is full; what was there stays.
+    """
+    if folder.is_symlink():
+        folder = folder.resolve()  # a link stays a link: what it points to is replaced
+    if folder.exists():
+        check_replaceable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".part-{os.getpid()}-{folder.name}")
+    old = folder.with_name(f".old-{os.getpid()}-{folder.name}")
+    if old.exists():
+        raise RunError(f"{old} was left by a save that was killed: move it away first")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        finish(run, part)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+    finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
 
 
 def put_density(

@@ -9,6 +9,9 @@ is the inference of semi-amortised autoencoders (Kim, Wiseman, Miller, Sontag an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -20,7 +23,9 @@ RATE = 0.1
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
 
-def refined(model: Autoencoder, x: Tensor, z: Tensor, steps: int, rate: float = RATE) -> Tensor:
+def refined(
+    model: Autoencoder, x: Tensor, z: Tensor, steps: int, rate: float = RATE
+) -> tuple[Tensor, Tensor]:
     """Codes from which the decoder gives x, where that can be reached; the others as they were.
 
     Every row is by itself: one that the decoder gives back is left alone from then on.
@@ -33,9 +38,11 @@ def refined(model: Autoencoder, x: Tensor, z: Tensor, steps: int, rate: float = 
         rate: Its step size.
 
     Returns:
-        (B, D).
+        Codes, (B, D), and after how many steps each gave x back, (B,) int64: 0 where it did as it
+        was, ``steps + 1`` where it does not. Fewer steps would have given the same codes to those
+        that need no more of them, and left all others as they were.
     """
-    best = z.clone()
+    best, taken = z.clone(), torch.full((len(z),), steps + 1, device=z.device)
     rows = torch.arange(len(z), device=z.device)
     code, mean, square = z, torch.zeros_like(z), torch.zeros_like(z)
     for step in range(steps + 1):
@@ -43,7 +50,7 @@ def refined(model: Autoencoder, x: Tensor, z: Tensor, steps: int, rate: float = 
             break
         with torch.no_grad():
             done = model.likelihood(code).recovers(x[rows])
-        best[rows[done]] = code[done]
+        best[rows[done]], taken[rows[done]] = code[done], step
         rows, code, mean, square = (part[~done] for part in (rows, code, mean, square))
         if step == steps or not len(rows):
             break
@@ -52,7 +59,7 @@ def refined(model: Autoencoder, x: Tensor, z: Tensor, steps: int, rate: float = 
         square = torch.lerp(slope.square(), square, _BETA2)
         spread = (square / (1 - _BETA2 ** (step + 1))).sqrt() + _EPSILON
         code = code - rate * mean / (1 - _BETA1 ** (step + 1)) / spread
-    return best
+    return best, taken
 
 
 def _slope(model: Autoencoder, x: Tensor, z: Tensor) -> Tensor:
@@ -60,8 +67,21 @@ def _slope(model: Autoencoder, x: Tensor, z: Tensor) -> Tensor:
 
     Without cuDNN, whose recurrent layers have no gradients where the model is in evaluation.
     """
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False), _held(model):
         z = z.detach().requires_grad_(True)
         loss = -model.likelihood(z).log_prob(x).sum()
         (slope,) = torch.autograd.grad(loss, z)
     return slope.detach()
+
+
+@contextmanager
+def _held(model: Autoencoder) -> Iterator[None]:
+    """Weights that want no gradient, so that none of theirs is computed on the way to z's."""
+    learnt = [weight for weight in model.parameters() if weight.requires_grad]
+    for weight in learnt:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in learnt:
+            weight.requires_grad_(True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +15,20 @@ from molae.densities import LatentDensity
 from molae.draws import normals
 from molae.grammar.cfg import GrammarError
 from molae.models import Autoencoder
-from molae.names import pick
+from molae.names import REFINE, pick
 from molae.objectives import Objective
 from molae.runs import folder as files
+from molae.runs.condition import Condition, checked, contexts
 from molae.runs.folder import RunError
 from molae.runs.places import located
+from molae.runs.preferred import preferred
 from molae.runs.refine import refined
-from molae.training.devices import devices
+from molae.training.devices import device_named
 
 #: What building from settings that were changed by hand may end in.
 _UNBUILDABLE = (
     GrammarError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError
 )  # fmt: skip
-#: Steps that a code is corrected in where it does not give back what was encoded.
-REFINE = 20
 #: Texts encoded at once; results do not depend on it.
 _ENCODED = 512
 #: Steps from here on key the noise that is put on codes; choices of rules and draws of codes use
@@ -85,7 +83,7 @@ class Run:
             RunError: There is none, or it is unfinished, damaged, foreign or too new.
             ValueError: The device is not there.
         """
-        place = _device(device)
+        place = device_named(device)
         with located(name) as folder:
             config = files.read_config(folder)
             card = files.read_card(folder)
@@ -135,29 +133,8 @@ class Run:
             RunError: The folder holds anything else, such as an unfinished training.
             OSError: It cannot be written, or the disc is full; what was there stays.
         """
-        target = Path(folder)
-        if target.is_symlink():
-            target = target.resolve()  # a link stays a link: what it points to is replaced
-        if target.exists():
-            files.check_replaceable(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".part-{os.getpid()}-{target.name}")
-        old = target.with_name(f".old-{os.getpid()}-{target.name}")
-        if old.exists():
-            raise RunError(f"{old} was left by a save that was killed: move it away first")
-        shutil.rmtree(part, ignore_errors=True)
-        try:
-            files.finish(self, part)
-            if target.exists():
-                target.rename(old)
-            part.rename(target)
-        finally:
-            if old.exists() and not target.exists():
-                old.rename(target)
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
-        self.folder = target
-        return target
+        self.folder = files.replaced(self, Path(folder))
+        return self.folder
 
     # What it is --------------------------------------------------------------------------------
 
@@ -182,6 +159,11 @@ class Run:
         return list(self.config.get("properties", {}).get("names", []))
 
     @property
+    def condition(self) -> Condition | None:
+        """What it is told beside codes; None for most runs."""
+        return Condition.of(self.config)
+
+    @property
     def noise(self) -> float:
         """Standard deviation of the noise that is put on drawn codes unless another is asked for.
 
@@ -201,14 +183,13 @@ class Run:
         return self
 
     def density(self, name: str | None = None) -> LatentDensity:
-        """A density by name; by default the first of gmm, gaussian and prior that is there.
+        """A density by name; by default the best that is there, see ``molae.runs.preferred``.
 
         Raises:
             ValueError: This run has none of that name.
         """
         there: dict[str, Any] = {**self.densities, "prior": self.model.prior}
-        if name is None:
-            name = next(known for known in ("gmm", "gaussian", "prior") if known in there)
+        name = preferred(self.config, there) if name is None else name
         found: LatentDensity = there[pick(there, name, "density of this run")]
         return found
 
@@ -233,18 +214,44 @@ class Run:
         return self.codes(self.codec.encode(items), refine)
 
     @torch.no_grad()
-    def codes(self, x: Tensor, refine: int = 0) -> Tensor:
+    def codes(self, x: Tensor, refine: int = 0, context: Tensor | None = None) -> Tensor:
         """The code of each sequence (n, T) or image (n, C, H, W): (n, D) float32 on the CPU.
 
-        With ``refine``, corrected in so many steps at most where x does not come back.
+        With ``refine``, corrected in so many steps at most where x does not come back, which
+        there is no need for with images. A run with a ``condition`` needs the context of each,
+        (n, ...).
+
+        Raises:
+            ValueError: The run is told of a context and there is none, or the other way round.
         """
+        context = checked(self.condition, context, len(x))
         self.model.eval()
         z = torch.zeros(len(x), self.size)
         for rows, together in self.codec.groups(x, _ENCODED):
-            part = together.to(self.device)
-            code = self.model.encode(part).float()
-            z[rows] = (refined(self.model, part, code, refine) if refine else code).cpu()
-        return z
+            told = None if context is None else context[rows].to(self.device)
+            z[rows] = self.model.encode(together.to(self.device), told).float().cpu()
+        return self.corrected(x, z, refine)[0] if refine and context is None else z
+
+    @torch.no_grad()
+    def corrected(self, x: Tensor, z: Tensor, steps: int = REFINE) -> tuple[Tensor, Tensor]:
+        """Codes of sequences or images, corrected where these do not come back.
+
+        Args:
+            x: What was encoded, (n, T) or (n, C, H, W).
+            z: Its codes, (n, D) float32 on the CPU.
+            steps: That a code is corrected in at most.
+
+        Returns:
+            Codes, (n, D) float32, and after how many steps each gave x back, (n,) int64: 0 where
+            it did as it was, ``steps + 1`` where it does not. See ``molae.runs.refine``.
+        """
+        self.model.eval()
+        better, taken = z.clone(), torch.zeros(len(x), dtype=torch.int64)
+        for rows, together in self.codec.groups(x, _ENCODED):
+            part, code = together.to(self.device), z[rows].to(self.device)
+            code, after = refined(self.model, part, code, steps)
+            better[rows], taken[rows] = code.cpu(), after.cpu()
+        return better, taken
 
     def decode(
         self,
@@ -254,6 +261,7 @@ class Run:
         temperature: float | None = None,
         index: Tensor | None = None,
         noise: float = 0.0,
+        context: Tensor | None = None,
         canonical: bool = True,
     ) -> list[str | None]:
         """The text of each code.
@@ -265,6 +273,7 @@ class Run:
             temperature: Of the draws, 1 by default; 0 takes the most likely rule at every step.
             index: Numbers of the codes, (n,) int64, which key the draws; 0, 1, 2, ... by default.
             noise: Standard deviation of the noise that the codes carry, which the decoder is told.
+            context: Of each code, (n, ...), for a run with a ``condition``.
             canonical: Molecules as canonical isomeric SMILES; False gives exactly the terminals
                 of the derivation.
 
@@ -272,26 +281,39 @@ class Run:
             n texts. None only where the grammar makes no promise that it is a molecule.
 
         Raises:
-            ValueError: z is not (n, D), the temperature is below 0, or there is noise and the
-                decoder cannot be told.
+            ValueError: z is not (n, D), the temperature is below 0, there is noise and the
+                decoder cannot be told, or a context is missing or not expected.
         """
         seed, warmth = _drawn(seed, temperature)
         z = self._checked(z)
-        told = self._told(noise)
         index = torch.arange(len(z)) if index is None else index
-        texts: list[str | None] = []
+        drawn = self.drawn(z, index, noise, seed, warmth, context)
+        texts = [text for x in drawn for text in self.codec.decode(x)]
+        return self.spelling(texts) if canonical else texts
+
+    def drawn(
+        self,
+        z: Tensor,
+        index: Tensor,
+        noise: float,
+        seed: int | None = None,
+        warmth: float = 1.0,
+        context: Tensor | None = None,
+    ) -> Iterator[Tensor]:
+        """What ``decode`` makes texts of: sequences (m, T) or images (m, C, H, W), some a time."""
+        z, told = self._checked(z), self._told(noise)
+        told = None if told is None else told.expand(len(z), 1)
+        context = checked(self.condition, context, len(z))
+        told = told if context is None else context
         self.model.eval()
-        most = self.codec.at_once
-        for part, numbers in zip(torch.split(z, most), torch.split(index, most), strict=True):
-            x = self.model.decode(
-                part.to(self.device, torch.float32),
-                None if told is None else told.expand(len(part), 1),
+        for rows in torch.split(torch.arange(len(z)), self.codec.at_once):
+            yield self.model.decode(
+                z[rows].to(self.device, torch.float32),
+                None if told is None else told[rows].to(self.device),
                 seed=seed,
-                index=numbers.to(self.device),
+                index=index[rows].to(self.device),
                 temperature=warmth,
             )
-            texts += self.codec.decode(x)
-        return self.spelling(texts) if canonical else texts
 
     def spelling(self, texts: Sequence[str | None]) -> list[str | None]:
         """Molecules as canonical isomeric SMILES, None where RDKit refuses; others as they are."""
@@ -307,6 +329,7 @@ class Run:
         density: str | None = None,
         temperature: float | None = None,
         noise: float | None = None,
+        context: Tensor | None = None,
         start: int = 0,
         canonical: bool = True,
     ) -> list[str | None]:
@@ -319,6 +342,8 @@ class Run:
             temperature: Of draws from p(x|z); None or 0 takes the most likely rule at every
                 step, so that all the chance is in the code.
             noise: Put on drawn codes, see ``noise`` of the run, which is the default.
+            context: Of a run with a ``condition``: contexts (m, ...), taken in turn; by default
+                labels that are drawn as often as they are in the training data.
             start: Number of the first.
             canonical: As for ``decode``.
 
@@ -329,14 +354,24 @@ class Run:
             raise ValueError(f"n is {n}; expected 0 or more")
         index = torch.arange(start, start + n)
         noise = self.noise if noise is None else noise
+        told = contexts(self.condition, context, seed, index)
+        source = self.given(self.density(density), told)
         return self.decode(
-            self.blurred(self.density(density).sample_rows(seed, index), noise, seed, index),
+            self.blurred(source.sample_rows(seed, index).cpu(), noise, seed, index),
             seed=None if temperature is None else seed,
             temperature=temperature,
             index=index,
             noise=noise,
+            context=told,
             canonical=canonical,
         )
+
+    @torch.no_grad()
+    def given(self, density: LatentDensity, context: Tensor | None) -> LatentDensity:
+        """What codes are drawn from, for contexts (n, ...): another one only for some priors."""
+        if context is None or density is not self.model.prior:
+            return density
+        return self.model.eval().prior_of(context.to(self.device))
 
     def blurred(self, z: Tensor, noise: float, seed: int, index: Tensor) -> Tensor:
         """Codes (n, D) with normal noise of that standard deviation, keyed by seed and index."""
@@ -397,7 +432,8 @@ class Run:
         Raises:
             ValueError: This run has no such density.
         """
-        return self.density(density).log_prob(z.cpu())
+        with torch.set_grad_enabled(z.requires_grad and torch.is_grad_enabled()):
+            return self.density(density).log_prob(z.cpu())
 
 
 def _drawn(seed: int | None, temperature: float | None) -> tuple[int | None, float]:
@@ -407,10 +443,3 @@ def _drawn(seed: int | None, temperature: float | None) -> tuple[int | None, flo
     if temperature is None or temperature == 0:
         return (seed if temperature is None else None), 1.0
     return (0 if seed is None else seed), temperature
-
-
-def _device(name: str) -> torch.device:
-    there = devices()
-    if name == "auto":
-        return torch.device("cuda" if "cuda" in there else there[-1])
-    return torch.device(pick(dict.fromkeys(there), name, "device of this machine"))

@@ -14,6 +14,8 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import AutocastKwargs, broadcast, is_bf16_available
 from torch import Tensor
 
+from molae.names import pick
+
 PRECISIONS = ("auto", "fp32", "bf16")
 
 #: bf16 is taken where a step takes at most this fraction of its time in fp32.
@@ -31,6 +33,18 @@ def devices() -> list[str]:
     if torch.backends.mps.is_available():
         names.append("mps")
     return names
+
+
+def device_named(name: str) -> torch.device:
+    """A device by its name; ``auto`` is the best there is.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    there = devices()
+    if name == "auto":
+        return torch.device("cuda" if "cuda" in there else there[-1])
+    return torch.device(pick(dict.fromkeys(there), name, "device of this machine"))
 
 
 class Hardware:

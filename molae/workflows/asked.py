@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from molae.names import (
     CODECS,
+    CONDITIONS,
     DECODERS,
+    DENSITIES,
     ENCODERS,
     GRADIENTS,
     HEADS,
@@ -21,6 +23,9 @@ from molae.names import (
 )
 from molae.types import Schedule
 from molae.workflows.usual import USUAL
+
+#: Parts of a model whose settings ``options`` may name, as in ``head.scale``.
+_SLOTS = {"encoder": ENCODERS, "head": HEADS, "decoder": DECODERS, "prior": DENSITIES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,10 @@ class Asked:
     max_steps: int | None
     properties: Sequence[str]
     property_weight: float | None
+    prior: str | None = None
+    condition: str | None = None
+    labels: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def check_names(self) -> None:
         """Refuse names that nothing has.
@@ -69,6 +78,8 @@ class Asked:
             "encoder": ENCODERS,
             "head": HEADS,
             "decoder": DECODERS,
+            "prior": DENSITIES,
+            "condition": CONDITIONS,
         }
         for option, table in tables.items():
             name = getattr(self, option)
@@ -76,6 +87,19 @@ class Asked:
                 pick(table, name, option)
         for name in self.properties:
             pick(PROPERTIES, name, "property")
+        for name in self.options:
+            slot, dot, _ = name.partition(".")
+            if dot:
+                pick(_SLOTS, slot, "part of a model")
+
+    def own(self, slot: str | None) -> dict[str, Any]:
+        """Options of one slot by their name there; with None, those of the objective."""
+        parts = {name: name.partition(".") for name in self.options}
+        return {
+            last if dot else name: self.options[name]
+            for name, (first, dot, last) in parts.items()
+            if (first == slot if dot else slot is None)
+        }
 
     def check_medium(self, medium: str) -> None:
         """Refuse what does not apply to a kind of data.

@@ -43,7 +43,8 @@ def encoded(
     pieces, most = [], run.codec.at_once
     for first in range(0, len(rows), most):
         piece = np.asarray(rows)[first : first + most]
-        pieces.append(run.codes(torch.from_numpy(data.array(piece))))
+        batch = data.batch(piece)
+        pieces.append(run.codes(batch.x, context=batch.context))
         if progress is not None:
             progress((first + len(piece)) / len(rows))
     return torch.cat(pieces) if pieces else torch.zeros(0, run.size)
@@ -87,6 +88,7 @@ def fit_densities(run: Run, data: DataSet, seed: int, say: Say) -> None:
     run.config["densities"] = {name: wanted[name] for name in run.densities}
 
 
+@torch.no_grad()
 def judged(densities: Mapping[str, LatentDensity], z: torch.Tensor) -> dict[str, Any]:
     """How likely codes (n, D) are that nothing was fitted to, as it stands in a card.
 
@@ -95,7 +97,7 @@ def judged(densities: Mapping[str, LatentDensity], z: torch.Tensor) -> dict[str,
     """
     nats: dict[str, float | None] = {}
     for name, each in densities.items():
-        value = float(each.log_prob(z).double().mean()) if len(z) else math.nan
+        value = float(each.log_prob(z).detach().double().mean()) if len(z) else math.nan
         nats[name] = value if math.isfinite(value) else None
     return {"held_out": len(z), "nats": nats}
 
@@ -110,15 +112,16 @@ def measure(run: Run, learnt: DataSet, held: DataSet) -> dict[str, Any]:
     data = held if len(held) else learnt
     rows = some(len(data), MEASURED, 0)
     apart = some(density_rows(learnt)[1], JUDGED, 0)
-    x = torch.from_numpy(data.array(rows))
-    wanted = run.spelling(run.codec.decode(x))
-    found = run.decode(encoded(run, data, rows))
+    batch = data.batch(rows)
+    wanted = run.spelling(run.codec.decode(batch.x))
+    found = run.decode(encoded(run, data, rows), context=batch.context)
+    prior = run.given(run.density("prior"), learnt.batch(apart).context)
     return {
         **run.codec.agreement(wanted, found),
         "measured_on": "validation" if len(held) else "training",
         "measured": len(rows),
         "densities": judged(
-            {"prior": run.density("prior"), **run.densities}, encoded(run, learnt, apart)
+            {"prior": prior, **run.densities}, encoded(run, learnt, apart)
         ),
     }
 

@@ -50,6 +50,7 @@ class TrainingData:
         encoded: What lies in the cache, one a file.
         long: Rows, counted through all files, that are too long for the codec.
         limit: How long they may be, in words.
+        remarks: What is to be known of how they were read, a sentence each.
     """
 
     codec: AnyCodec
@@ -58,6 +59,7 @@ class TrainingData:
     encoded: Sequence[Encoded[Any]]
     long: NDArray[np.int64]
     limit: str = ""
+    remarks: Sequence[str] = ()
 
     @property
     def rejected(self) -> int:
@@ -126,7 +128,8 @@ def load_data(
         codec: Use this one as it is (a training that is resumed).
         max_steps: Longest derivation, or longest text and its end mark; None takes the longest of
             the data and a quarter more.
-        image_size: Height and width of images, or both in one number; see ``image_codec``.
+        image_size: Height and width of images, or both in one number; see ``image_codec``: none
+            is enlarged.
         crop: How images are cut first; see ``image_codec``.
         column: SMILES column of tables.
         properties: Names out of ``molae.names.PROPERTIES``, to be computed for targets.
@@ -245,7 +248,21 @@ def _images(
     with bar("reading", progress, codec.items) as show:
         encoded = [cached_images(codec, file, folder=cache, progress=show) for file in files]
     data = join([part.data for part in encoded])
-    return TrainingData(codec, data, [_facts(p) for p in encoded], encoded, np.zeros(0, np.int64))
+    return TrainingData(
+        codec, data, [_facts(p) for p in encoded], encoded, np.zeros(0, np.int64),
+        remarks=[text for file in files if (text := _surrounded(codec, file))],
+    )  # fmt: skip
+
+
+def _surrounded(codec: ImageCodec, file: str | Path) -> str:
+    """A sentence where the first image of a source is smaller than those of a codec, else ""."""
+    first = open_images(file).first() if codec.resize else None
+    if first is None or not codec.surrounds(first):
+        return ""
+    return (
+        f"{file}: images of {first.shape[0]} x {first.shape[1]} pixels are set on black at "
+        f"{codec.height} x {codec.width}, not enlarged"
+    )
 
 
 def _image_codec(

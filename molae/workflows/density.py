@@ -18,7 +18,7 @@ from molae.datasets.arrays import DataSet, join
 from molae.densities import LatentDensity, density
 from molae.densities.base import Progress
 from molae.densities.mixture import Mixture
-from molae.names import DENSITIES, pick
+from molae.names import DENSITIES, FIXED_DENSITIES, pick
 from molae.runs.folder import RunError, check_replaceable, put_density
 from molae.runs.places import shipped_as
 from molae.runs.run import Run
@@ -164,8 +164,9 @@ def _settings(
     name: str, components: int | Literal["auto"] | None, given: Mapping[str, str], seed: int
 ) -> dict[str, Any]:
     """All arguments of a density, also those left out: another version may have other defaults."""
-    if pick(DENSITIES, name, "density") == "prior":
-        raise ValueError("the prior is fitted to nothing; name another density")
+    if pick(DENSITIES, name, "density") in FIXED_DENSITIES:
+        what = "the prior" if name == "prior" else f"{name!r}, a prior,"
+        raise ValueError(f"{what} is fitted to nothing; name another density")
     made = density(name)
     takes = signature(type(made)).parameters
     wanted: dict[str, Any] = {"seed": seed} if "seed" in takes else {}

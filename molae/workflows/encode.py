@@ -12,12 +12,14 @@ from typing import IO, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from molae.datasets.arrays import ArrayWriter
 from molae.datasets.files import DataError, replacing
 from molae.datasets.readers import BadLine
 from molae.datasets.writers import open_writer
-from molae.runs.run import REFINE, Run
+from molae.names import REFINE
+from molae.runs.run import Run
 from molae.workflows.output import open_output
 from molae.workflows.reading import Input, worker_count
 
@@ -29,9 +31,18 @@ CHUNK = 8192
 
 @dataclass
 class Encoded:
-    """What ``encode_file`` did: codes written, lines rejected, and why."""
+    """What ``encode_file`` did.
+
+    Attributes:
+        written: Codes.
+        missed: Those that were corrected in vain: they still decode to something else. 0 where
+            none were to be corrected.
+        rejected: Lines that could not be encoded.
+        reasons: How many of these by reason.
+    """
 
     written: int = 0
+    missed: int = 0
     rejected: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
 
@@ -100,10 +111,24 @@ def _encoded(run: Run, given: Input, refine: int, workers: int, done: Encoded) -
         kept = [records[row] for row in encoding.kept]
         if kept:
             done.written += len(kept)
-            z = run.codes(encoding.padded(), refine).numpy()
-            yield [record.line for record in kept], [record.smiles for record in kept], z
+            x = encoding.padded()
+            z = run.codes(x)
+            if refine:
+                z, taken = run.corrected(x, z, refine)
+                left = taken > refine
+                done.missed += _missed(run, x[left], z[left])
+            yield [record.line for record in kept], [record.smiles for record in kept], z.numpy()
     if not done.written:
         raise given.nothing_used()
+
+
+def _missed(run: Run, x: Tensor, z: Tensor) -> int:
+    """How many codes (n, D) decode to something else than x, however that is spelt."""
+    if not len(x):
+        return 0
+    wanted = run.spelling(run.codec.decode(x))
+    pairs = zip(wanted, run.decode(z), strict=True)
+    return sum(before is None or before != after for before, after in pairs)
 
 
 class _CodeWriter(ArrayWriter):

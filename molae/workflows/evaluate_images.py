@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from molae.codecs import ImageCodec
-from molae.codecs.images import unit
+from molae.codecs.images import eight_bits, unit
 from molae.datasets.images import ImageData
 from molae.densities import CentredGaussian, Gaussian, LatentDensity
 from molae.metrics import latent
-from molae.metrics.features import FeatureNet, feature_net
+from molae.metrics.features import feature_net
 from molae.metrics.images import ImageYardstick, squared_error
 from molae.names import DENSITIES, MIDPOINTS, pick
 from molae.pictures import Pixels, enlarged, grid, text_of
@@ -45,7 +45,7 @@ NOT_OF_IMAGES = (
 #: Images in a grid, interpolations and the points on each, images encoded at once.
 _SHOWN, _WAYS, _STEPS, _ENCODED = 64, 8, 10, 2048
 #: Training images whose features are kept for ``nearest_train``, at most.
-_LEARNT = 60_000
+LEARNT = 60_000
 
 
 def densities_of(run: Run, names: Sequence[str] | None) -> dict[str, LatentDensity]:
@@ -76,33 +76,27 @@ class ImageBench:
     Args:
         run: The model.
         held: What it is tested on.
-        reference: What images are compared with, (m, H, W, C); at most n of them are.
+        ruler: What measures sets of images, see ``yardstick``.
         done: What is found.
         n: Images of each set, at most.
         seed: Of everything that is drawn.
-        features: See ``molae.metrics.features.feature_net``.
     """
 
     def __init__(
         self,
         run: Run,
         held: HeldImages,
-        reference: Pixels,
+        ruler: ImageYardstick,
         done: ImageEvaluation,
         n: int,
         seed: int,
-        features: str,
     ) -> None:
-        self.run, self.done, self.n, self.seed = run, done, n, seed
+        self.run, self.ruler, self.done, self.n, self.seed = run, ruler, done, n, seed
         self.held = some(held.pixels, n, seed)
         self.learnt = held.learnt
-        real = some(reference, n, seed)
-        self.net: FeatureNet = feature_net(features, real)
-        learnt = None if held.learnt is None else some(held.learnt, _LEARNT, seed)
-        self.ruler = ImageYardstick(self.net, real, learnt, seed)
-        done.about["features"] = {"name": self.net.name, "digest": self.net.digest}
-        done.about["reference"] = len(real)
-        done.note(self.net.about)
+        done.about["features"] = {"name": ruler.net.name, "digest": ruler.net.digest}
+        done.about["reference"] = len(ruler.reference)
+        done.note(ruler.net.about)
         self.notes: dict[str, list[str]] = {}
 
     def model(self, stage: Stage) -> None:
@@ -186,6 +180,23 @@ class ImageBench:
         return finite(found.values)
 
 
+def yardstick(
+    features: str, reference: Pixels, learnt: Pixels | None, n: int, seed: int = 0
+) -> ImageYardstick:
+    """What sets of images are measured with; it can be used for many runs.
+
+    Args:
+        features: See ``molae.metrics.features.feature_net``.
+        reference: Real images, (m, H, W, C); at most n are compared with.
+        learnt: Images that were learnt from; at most ``LEARNT`` are looked at.
+        n: Images of each set, at most.
+        seed: Of what is drawn.
+    """
+    real = some(reference, n, seed)
+    known = None if learnt is None else some(learnt, LEARNT, seed)
+    return ImageYardstick(feature_net(features, real), real, known, seed)
+
+
 def bench_images(
     run: Run,
     held: HeldImages,
@@ -212,7 +223,8 @@ def bench_images(
         features: What images are compared in.
     """
     real = held.pixels if reference is None else reference
-    bench = ImageBench(run, held, real, done, n, seed, features)
+    ruler = yardstick(features, real, held.learnt, n, seed)
+    bench = ImageBench(run, held, ruler, done, n, seed)
     bench.model(stage)
     for name, density in densities.items():
         bench.density(name, density, stage)
@@ -255,11 +267,12 @@ def encoded(run: Run, pixels: Pixels) -> Tensor:
 def decoded(
     run: Run, z: Tensor, show: measures.Show = measures.unseen, *, noise: float = 0.0
 ) -> Pixels:
-    """Images of codes (n, D), (n, H, W, C) uint8, as ``run.decode`` writes them."""
-    if not isinstance(run.codec, ImageCodec):
-        raise TypeError("this run writes no images")
-    texts = measures.decoded(run, z, show, noise=noise, canonical=False)
-    return run.codec.parse([text or "" for text in texts], prepared=True).pixels
+    """Images of codes (n, D), (n, H, W, C) uint8, as ``run.decode`` has them in its texts."""
+    parts: list[Pixels] = []
+    for rows in torch.split(torch.arange(len(z)), _ENCODED):
+        parts += [eight_bits(x) for x in run.drawn(z[rows], rows, noise)]
+        show((int(rows[-1]) + 1) / len(z))
+    return np.concatenate(parts)
 
 
 def some(pixels: Pixels, most: int, seed: int) -> Pixels:

@@ -7,15 +7,17 @@ from importlib.metadata import version
 from os import PathLike, fspath
 from typing import Any
 
+import numpy as np
+
 from molae.datasets.image_files import open_images
-from molae.datasets.images import image_codec
+from molae.datasets.images import gathered, image_codec
 from molae.metrics.features import feature_net
 from molae.metrics.images import ImageComparison, ImageYardstick
 from molae.names import IMAGE_METRICS
-from molae.workflows.evaluate_images import NOT_OF_IMAGES, some
-from molae.workflows.held_images import images_of
+from molae.workflows.evaluate_images import LEARNT, NOT_OF_IMAGES
+from molae.workflows.reading import bar
 
-#: Images of each file that are compared, at most.
+#: Images of each file that are compared, at most; of the training file it is ``LEARNT``.
 MOST = 10_000
 
 
@@ -26,7 +28,8 @@ class EvaluatedImages:
     Attributes:
         comparison: The metrics.
         files: Of ``generated``, ``reference`` and, if it was given, ``train``: the source, its
-            records, those that are images, and how many are not, by reason.
+            records that were read, those that are images, how many are not, by reason, and how
+            many were not read.
         features: What the images were compared in: name, digest, and a sentence.
     """
 
@@ -37,13 +40,14 @@ class EvaluatedImages:
     def told(self) -> list[str]:
         """Sentences on what was read, and in what it was compared."""
         read = []
-        for label in ("generated", "reference"):
-            one = self.files[label]
+        for label, one in self.files.items():
             why = ", ".join(f"{count} {reason}" for reason, count in one["reasons"].items())
             read.append(
                 f"{label}: {one['valid']:,} of {one['total']:,} records are images"
                 + (f" ({why})" if why else "")
             )
+            if one["unread"]:
+                read.append(f"{label}: {one['unread']:,} more were not read, chosen at random")
         return [*read, self.features["about"], NOT_OF_IMAGES]
 
     def types(self) -> dict[str, type]:
@@ -85,12 +89,12 @@ def evaluate_pictures(
     """Every metric of a source of generated images beside one of real ones.
 
     Images are compared at the size and in the channels of the first generated one; those of other
-    sizes are left out, and counted. At most 10,000 of each are looked at, chosen at random.
+    sizes are left out, and counted. At most 10,000 records of each are read, chosen at random.
 
     Args:
         generated: See ``molae.datasets.image_files``.
         reference: Images that were held out from training.
-        train: What was learnt from, for ``nearest_train``; all of it is looked at.
+        train: What was learnt from, for ``nearest_train``; at most 60,000 records of it.
         features: See ``molae.metrics.features.feature_net``.
         seed: Of what is drawn.
         progress: Show bars.
@@ -100,18 +104,22 @@ def evaluate_pictures(
         ValueError: Unknown features.
     """
     codec = image_codec(open_images(generated))
+    named = {"generated": generated, "reference": reference, "train": train}
     files: dict[str, dict[str, Any]] = {}
     pixels = []
-    for label, source in (("generated", generated), ("reference", reference), ("train", train)):
+    for label, source in named.items():
         if source is None:
             continue
-        data, lost = images_of(codec, source, progress)
-        whole = len(data) + sum(lost.values())
+        opened = open_images(source)
+        most = LEARNT if label == "train" else MOST
+        rows = np.sort(np.random.default_rng(seed).permutation(len(opened))[:most])
+        with bar(opened.name, progress) as show:
+            found = gathered(codec, opened, progress=show, chosen=rows)
         files[label] = {
-            "source": fspath(source), "total": whole, "valid": len(data), "reasons": lost
+            "source": fspath(source), "total": len(rows), "valid": len(found.pixels),
+            "reasons": found.lost, "unread": len(opened) - len(rows),
         }  # fmt: skip
-        most = len(data) if label == "train" else MOST
-        pixels.append(some(data.bytes(range(len(data))), most, seed))
+        pixels.append(found.pixels)
     drawn, real, *learnt = pixels
     net = feature_net(features, real)
     ruler = ImageYardstick(net, real, learnt[0] if learnt else None, seed)

@@ -12,17 +12,20 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from molae import __version__
-from molae.codecs import GrammarCodec, ImageCodec
+from molae.codecs import GrammarCodec
+from molae.codecs.images import unit
 from molae.datasets.files import DataError
 from molae.datasets.images import ImageData
 from molae.grammar.promise import has_attributes, promise
 from molae.runs.folder import RunError
 from molae.runs.run import Run
 from molae.workflows import evaluate_images as images
+from molae.workflows import measures
 from molae.workflows.data import load_data
 from molae.workflows.evaluate import texts_of
 from molae.workflows.evaluation import Evaluation, definitions
@@ -31,6 +34,7 @@ from molae.workflows.held_out import HeldOut, held_out
 from molae.workflows.image_evaluation import ImageEvaluation
 from molae.workflows.image_evaluation import definitions as image_definitions
 from molae.workflows.measures import Show, unseen
+from molae.workflows.nll import EXAMPLES, judge
 from molae.workflows.origin import training_files
 from molae.workflows.testbench import Bench, Stage
 
@@ -54,6 +58,7 @@ def evaluate_run(
     workers: int = 1,
     progress: bool = False,
     features: str | None = None,
+    nll: int = 0,
 ) -> Evaluation:
     """Generate from every density of a run, evaluate the molecules, and test the model itself.
 
@@ -63,7 +68,8 @@ def evaluate_run(
     Args:
         run: The model.
         reference: What generated molecules are compared with; None takes the held-out ones. Of
-            images their texts, see ``molae.pictures``; ``evaluate_model`` reads files.
+            images their texts, see ``molae.pictures``, at the size that they had when they were
+            learnt from: what was held out is known by it. ``evaluate_model`` reads files.
         train: The texts of the training file as they stand in it, held-out ones among them: those
             are found by their hash, and novelty is counted against the others.
         n: Molecules from each density. Other measurements take a share of that.
@@ -73,18 +79,19 @@ def evaluate_run(
         progress: Show what is being done on standard error.
         features: What images are compared in, see ``molae.metrics.features.feature_net``; None
             is ``classifier``.
+        nll: Samples with which -log p(x) of some held-out examples is estimated, see
+            ``molae.workflows.nll``; 0 for none.
 
     Raises:
         ValueError: n is below 2, or the run has no such density.
     """
-    if n < 2:
-        raise ValueError(f"n is {n}; expected at least 2 {run.codec.items}")
     codec = run.codec
-    if isinstance(codec, ImageCodec):
+    if codec.medium == "images":
         beside, learnt = (
             None if part is None else images.image_data(part, codec) for part in (reference, train)
         )
-        return _images(run, beside, learnt, n, densities, seed, features, progress)
+        return _images(run, beside, learnt, n, densities, seed, features, progress, nll)
+    _check_number(run, n)
     if features is not None:
         raise ValueError(
             f"features are what images are compared in, and this run writes {codec.items}; leave "
@@ -100,8 +107,11 @@ def evaluate_run(
         _lacking(run, _EXPECTED, done)
     _promises(run, done)
     bench = Bench(run, held, done, n, seed, workers)
-    with _stages(4 + 3 * len(names), progress) as stage:
+    with _stages(4 + 3 * len(names) + bool(nll), progress) as stage:
         bench.model(stage)
+        if nll and held.texts:
+            x = measures.sequences(run, held.texts[:EXAMPLES], workers).x
+            judge(run, x, nll, seed, done, stage("likelihood"))
         run.sample(2, canonical=False)  # no density shall pay for what is compiled at first
         for name in names:
             bench.density(name, stage)
@@ -125,6 +135,7 @@ def evaluate_model(
     workers: int = 1,
     progress: bool = False,
     features: str | None = None,
+    nll: int = 0,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Evaluation:
     """``evaluate_run`` with files: of molecules, texts or images, whatever the run has learnt.
@@ -140,6 +151,7 @@ def evaluate_model(
         workers: Processes.
         progress: Show bars.
         features: Of images.
+        nll: Samples.
         say: Told where the training data was found.
 
     Raises:
@@ -147,15 +159,16 @@ def evaluate_model(
         ValueError: See ``evaluate_run``.
     """
     files = [train] if train is not None else _found(run, say)
-    if isinstance(run.codec, ImageCodec):
-        beside = None if reference is None else images_of(run.codec, reference, progress)[0]
-        data = load_data(files, codec=run.codec, progress=progress).data if files else None
+    codec = run.codec
+    if codec.medium == "images":
+        beside = None if reference is None else images_of(codec, reference, progress)[0]
+        data = load_data(files, codec=codec, progress=progress).data if files else None
         learnt = data if isinstance(data, ImageData) else None
-        return _images(run, beside, learnt, n, densities, seed, features, progress)
+        return _images(run, beside, learnt, n, densities, seed, features, progress, nll)
     return evaluate_run(
         run, reference=_texts(run, [] if reference is None else [reference], column),
         train=_texts(run, files, column if train else None), n=n, densities=densities, seed=seed,
-        workers=workers, progress=progress, features=features,
+        workers=workers, progress=progress, features=features, nll=nll,
     )  # fmt: skip
 
 
@@ -187,8 +200,10 @@ def _images(
     seed: int,
     features: str | None,
     progress: bool,
+    nll: int,
 ) -> ImageEvaluation:
     """``evaluate_run`` of a run of images."""
+    _check_number(run, n)
     drawn = images.densities_of(run, densities)
     held = held_images(run, reference, train)
     about = _facts(run, n, seed) | {
@@ -199,13 +214,22 @@ def _images(
     done.notes += held.notes
     if densities is None:
         _lacking(run, images.EXPECTED, done)
-    with _stages(images.stages_of(len(drawn)), progress) as stage:
+    with _stages(images.stages_of(len(drawn)) + bool(nll), progress) as stage:
         run.sample(2)  # no density shall pay for what is prepared at first
+        if nll:
+            x = torch.from_numpy(unit(images.some(held.pixels, EXAMPLES, seed)))
+            judge(run, x, nll, seed, done, stage("likelihood"))
         images.bench_images(
             run, held, None if reference is None else reference.bytes(range(len(reference))), done,
             stage, n=n, densities=drawn, seed=seed, features=features or FEATURES,
         )  # fmt: skip
     return done
+
+
+def _check_number(run: Run, n: int) -> None:
+    """Refuse what nothing can be said of."""
+    if n < 2:
+        raise ValueError(f"n is {n}; expected at least 2 {run.codec.items}")
 
 
 def _lacking(run: Run, expected: Sequence[str], done: Evaluation) -> None:

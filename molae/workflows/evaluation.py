@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from molae.metrics.latent import ACTIVE
 from molae.metrics.reconstruction import interval
-from molae.names import METRICS
-from molae.runs.run import REFINE
+from molae.names import METRICS, REFINE
 from molae.workflows.measures import DECODINGS, ENCODINGS, MASKS, POINTS, PRIOR_DECODINGS
 
 #: What the row of molecules that the model learnt from is called.

@@ -15,7 +15,9 @@ import torch
 from molae.chem.substructure import misses_itself
 from molae.datasets.splits import text_key
 from molae.densities import LatentDensity
+from molae.runs.condition import contexts
 from molae.runs.run import Run
+from molae.workflows.chains import Walk
 from molae.workflows.criteria import Criteria, Verdict, canonical_many, excluded_keys
 from molae.workflows.keys import KeySet
 from molae.workflows.reading import worker_count
@@ -120,6 +122,8 @@ def generate(
     temperature: float | None = None,
     noise: float | None = None,
     density: str | LatentDensity | None = None,
+    context: torch.Tensor | None = None,
+    walk: Walk | None = None,
     unique: bool = False,
     exclude: Sequence[str | Path] = (),
     exclude_column: str | None = None,
@@ -146,6 +150,9 @@ def generate(
             told of; None for that of the run.
         density: What codes are drawn from: a name, see ``molae.names.DENSITIES``, or any density
             of that many dimensions, such as ``molae.workflows.like.density_like`` fits.
+        context: Of a run with a ``condition``: contexts (m, ...), taken in turn; by default
+            labels that are drawn as often as they are in the training data.
+        walk: A Markov chain that each draw is the beginning of; what is given is its end.
         unique: Give no molecule twice.
         exclude: Files of molecules not to give.
         exclude_column: SMILES column of those.
@@ -182,7 +189,8 @@ def generate(
     counts = Counts(n)
     limits = _Limits.of(n, max_draws, rare=bool(scaffolds))
     noise = run.noise if noise is None else noise
-    decoded = partial(_decoded, run, source, seed, temperature, noise)
+    contexts(run.condition, context, seed, torch.arange(0))  # says now what is missing
+    decoded = partial(_decoded, run, source, context, seed, temperature, noise, walk)
     draws = _draws(decoded, counts, wish, batch, limits)
     rows = _rows(draws, counts, wish, limits, count)
     columns: dict[str, type] = {"smiles": str} | dict.fromkeys(criteria.properties, float)
@@ -217,18 +225,27 @@ class _Limits:
 def _decoded(
     run: Run,
     source: LatentDensity,
+    context: torch.Tensor | None,
     seed: int,
     temperature: float | None,
     noise: float,
+    walk: Walk | None,
     index: torch.Tensor,
 ) -> list[str | None]:
     """The draws of these numbers, (n,)."""
+    told = contexts(run.condition, context, seed, index)
+    z = run.given(source, told).sample_rows(seed, index).cpu()
+    if walk is not None:
+        z = run.blurred(z, noise, seed, index)
+        begun = torch.cat([x.cpu() for x in run.drawn(z, index, noise, context=told)])
+        return run.codec.decode(walk.end(run, begun, seed, index))
     return run.decode(
-        run.blurred(source.sample_rows(seed, index), noise, seed, index),
+        run.blurred(z, noise, seed, index),
         seed=None if temperature is None else seed,
         temperature=temperature,
         index=index,
         noise=noise,
+        context=told,
         canonical=False,
     )
 

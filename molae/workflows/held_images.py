@@ -53,8 +53,9 @@ def images_of(
 def held_images(run: Run, reference: ImageData | None, train: ImageData | None) -> HeldImages:
     """Images to measure reconstruction on.
 
-    A training holds out images by a hash of each, with the seed and the share in the run's
-    settings, so that they are found again among the same images, whatever their order.
+    A training holds out images by a hash of each as it is in its source, before it is brought to
+    size, with the seed and the share in the run's settings, so that they are found again among
+    the same images, whatever their order.
 
     Args:
         run: The model.

@@ -38,7 +38,9 @@ OF_RUN: dict[str, str] = {
 
 _FRECHET = (
     "|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of means and covariances of features, 0 for "
-    "equal ones (Heusel et al. 2017). The row of training data is what real images reach."
+    "equal ones (Heusel et al. 2017). The row of training data is what real images reach that the "
+    "model has learnt from, and perhaps the net that makes features, too; a floor between images "
+    "that the shipped classifier has not learnt from stands in the notes."
 )
 _NEAR = f"(k = {NEIGHBORS}, at most 5,000 images on each side)"
 

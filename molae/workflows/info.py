@@ -10,11 +10,11 @@ from molae.codecs import CharacterCodec, GrammarCodec, ImageCodec
 from molae.names import DENSITIES, OBJECTIVES
 from molae.objectives.published import CONVERSION, published_weights
 from molae.resources import weights_names, weights_path
-from molae.runs.build import USUAL_HEAD
+from molae.runs.compose import combinations
 from molae.runs.folder import read_card
 from molae.runs.places import shipped_as
 from molae.runs.run import Run
-from molae.workflows.expressed import expressed, limits, longest
+from molae.workflows.usual import USUAL
 
 #: Numbers of molecules from a density that are shown, and what they are called.
 _SAMPLES = {
@@ -28,22 +28,6 @@ _SAMPLES = {
     "mean_sa": "SA",
     "ring_larger": "rings above 8",
     "strained": "strained",
-}
-
-#: Heads that an objective works with, and what else it takes.
-_HEADS = {
-    "vae": "normal, constant",
-    "cvvae": "constant",
-    "wae": "delta, normal, constant",
-    "rae": "delta, normal or constant (their mean)",
-    "ae": "delta, normal or constant (their mean)",
-}
-_OPTIONS = {
-    "vae": "--beta, --beta-warmup, --noise-scale",
-    "cvvae": "--beta, --beta-warmup, --noise",
-    "wae": "--weight",
-    "rae": "--beta, --beta-warmup, --regularizer none|l2|gp|sn, --weight, --gradient, --noise",
-    "ae": "--weight",
 }
 
 
@@ -64,9 +48,10 @@ def info(run: Run) -> dict[str, str]:
         "parameters": f"{sum(p.numel() for p in run.model.parameters()):,}",
         "on disc": _stored(run),
         "vocabulary": _vocabulary(run),
-        "expresses": expressed(run.codec),
-        "longest": longest(run.codec),
-        "limits": limits(run.codec),
+        "expresses": run.codec.expresses,
+        "longest": run.codec.longest,
+        "limits": run.codec.limits,
+        "told": "" if run.condition is None else run.condition.described(),
         "densities": ", ".join(["prior", *run.densities]),
         "drawn codes": f"blurred by {run.noise:g}, which the decoder is told" if run.noise else "",
         "trained": _trained(card.get("training", {}), card.get("recipe", {}), run.codec.items),
@@ -91,13 +76,17 @@ def objectives() -> list[dict[str, str]]:
     """What there is to minimise and what combines, one row each."""
     return [
         {
-            "objective": name,
-            "help": text,
-            "head": USUAL_HEAD[name],
-            "works with": _HEADS[name],
-            "options": _OPTIONS[name],
+            "objective": one.objective,
+            "help": OBJECTIVES[one.objective],
+            "data": ", ".join(one.media),
+            "heads": ", ".join(one.heads),
+            "decoders": ", ".join(
+                name for medium in one.media for name in one.decoders(USUAL[medium].decoders)
+            ),
+            "priors": ", ".join(one.priors),
+            "settings": ", ".join(one.settings),
         }
-        for name, text in OBJECTIVES.items()
+        for one in combinations()
     ]
 
 
@@ -178,12 +167,14 @@ def _vocabulary(run: Run) -> str:
 
 def _published(run: Run) -> str:
     """Weights in the units of the RAE paper's code, where the model is one that it might have."""
-    decoder: Any = run.model.decoder
+    pixels: Any = getattr(run.model.decoder, "pixels", None)
     codec = run.codec
-    if not isinstance(codec, ImageCodec) or decoder.pixels.kind != "gaussian":
+    if not isinstance(codec, ImageCodec) or pixels is None or pixels.kind != "gaussian":
         return ""
-    sigma = math.exp(decoder.pixels.fixed)
+    sigma = math.exp(pixels.fixed)
     weights = published_weights(run.config["objective"], run.size, codec.shape, sigma)
+    if not weights:
+        return ""
     listed = ", ".join(f"{name} = {value:.3g}" for name, value in weights.items())
     return f"{listed} in the units of the RAE paper's code"
 

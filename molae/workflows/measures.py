@@ -91,6 +91,19 @@ def greedy_share(run: Run, data: Sequences, show: Show = unseen, refine: int = 0
     return exact_share(data.texts, found, len(data.rejects))
 
 
+@torch.no_grad()
+def distortion(run: Run, data: Sequences) -> float | None:
+    """Mean of -log p(x|z) at the posterior mean, in nats a text; None where there is no text."""
+    if not len(data.x):
+        return None
+    total = 0.0
+    for rows in data.x.split(_ENCODED):  # type: ignore[no-untyped-call]
+        x = rows.to(run.device)
+        z = run.codes(rows).to(run.device)
+        total -= float(run.model.likelihood(z).log_prob(x).double().sum())
+    return total / len(data.x)
+
+
 def stochastic_share(run: Run, data: Sequences, seed: int, show: Show = unseen) -> float | None:
     """Exact reconstruction as published: draws of q(z|x), several draws of p(x|z) from each."""
     each = ENCODINGS * DECODINGS

@@ -29,7 +29,6 @@ from molae.workflows.campaign.settings import (
     GIVEN,
     Say,
     check_fits,
-    check_laboratory,
     make_oracle,
     read_start,
 )
@@ -54,6 +53,7 @@ def optimize(
     timeout: float | None = None,
     retries: int | None = None,
     requirements: Sequence[str] | None = None,
+    filters: Sequence[str] | None = None,
     minimize: bool | None = None,
     calls: int | None = None,
     batch: int | None = None,
@@ -100,7 +100,9 @@ def optimize(
         command: A program that scores, in place of it, see ``molae.oracles.Command``.
         timeout: Seconds for one run of the program.
         retries: How often a failed run of the program is repeated.
-        requirements: Such as ``"mw<500"``; what does not meet them has no score.
+        requirements: Such as ``"mw<500"``; what does not meet them has no score. Genetic
+            strategies breed nothing that is outside those of ``heavy_atoms``.
+        filters: Names out of ``molae.names.FILTERS``; nor has what they find fault with.
         minimize: Look for a low score.
         calls: The budget; 500.
         batch: Candidates asked for at once; 10.
@@ -122,11 +124,11 @@ def optimize(
         start_limit: Of more texts, the best and others are taken, see
             ``molae.workflows.campaign.measured.chosen``; 10,000.
         start_free: Score the start outside the budget, as published protocols do.
-        library: Texts to screen, and from which strategies that improve on others take their
-            first ones: a file, or ``training``. By default the training data is screened, and the
-            others begin with draws from the model.
+        library: Texts to screen, and from which genetic and local strategies take their first
+            ones: a file, or ``training``. By default the training data is screened, and the others
+            begin with ``start`` alone, or with draws from the model where there is none.
         library_column: Its column of texts.
-        initial: Scored texts that these begin with; None for what is usual for them.
+        initial: Scored texts that these begin with; 50, or as many as ``start`` has.
         baselines: Strategies to compare with, each with as many calls, in folders of their own.
         seed: Of everything that is left to chance.
         cache: File of answers that are known already; None for none.
@@ -153,7 +155,8 @@ def optimize(
     asked = {
         **{"oracle": oracle.name if isinstance(oracle, Oracle) else oracle, "command": command},
         **{"timeout": timeout, "retries": retries, "requirements": _listed(requirements)},
-        **{"minimize": minimize, "calls": calls, "batch": batch, "strategy": strategy},
+        **{"filters": _listed(filters), "minimize": minimize, "calls": calls, "batch": batch},
+        **{"strategy": strategy},
         **{"model": _named(model), "density": density, "surrogate": surrogate},
         **{"acquisition": acquisition, "plausible": plausible, "retrain": retrain},
         **{"start": _named(start), "start_column": start_column, "start_value": start_value},
@@ -170,7 +173,7 @@ def optimize(
         settings["oracle_given"] = True
     scorer = make_oracle(settings, given)
     settings, run = with_model(settings, run, device, resume, say)
-    check_fits(scorer, settings["requirements"], _items(run))
+    check_fits(scorer, settings, _items(run))
     with ExitStack() as stack:
         stack.enter_context(folder.alone())
         kept = None if cache is None else stack.enter_context(Cache(cache))
@@ -239,6 +242,7 @@ def suggest(
     *,
     to: str | Path | None = None,
     requirements: Sequence[str] | None = None,
+    filters: Sequence[str] | None = None,
     minimize: bool | None = None,
     strategy: str | None = None,
     model: str | Path | Run | None = None,
@@ -266,6 +270,7 @@ def suggest(
         n: How many.
         to: The table, ``.csv``; by default ``suggestions-1.csv`` and so on in the folder.
         requirements: What a suggestion must meet.
+        filters: Which must find no fault with it.
         start: Molecules that are measured already, with their values, or that shall be measured
             first.
 
@@ -276,20 +281,21 @@ def suggest(
         ValueError, CampaignError: As for ``optimize``; or the campaign has an oracle.
     """
     asked = {
-        **{"requirements": _listed(requirements), "minimize": minimize, "strategy": strategy},
+        **{"requirements": _listed(requirements), "filters": _listed(filters)},
+        **{"minimize": minimize, "strategy": strategy},
         **{"model": _named(model), "density": density, "surrogate": surrogate},
         **{"acquisition": acquisition, "plausible": plausible, "start": _named(start)},
         **{"start_column": start_column, "start_value": start_value},
         **{"start_limit": start_limit, "initial": initial, "seed": seed, "typed": typed},
     }
     folder = Folder(Path(output))
-    check_laboratory(folder)
     going = folder.begun
-    settings = {**settle(folder, asked, going), "laboratory": True, "calls": None}
+    settings = settle(folder, asked, going, laboratory=True)
+    settings |= {"laboratory": True, "calls": None}
     check_strategy(settings)
     given = model if isinstance(model, Run) else None
     settings, run = with_model(settings, given, device, going, say)
-    check_fits(None, settings["requirements"], _items(run))
+    check_fits(None, settings, _items(run))
     with folder.alone():
         if not going:
             folder.check_free()
@@ -341,8 +347,7 @@ def tell(
         CampaignError: There is no such campaign, or it has an oracle.
     """
     folder = Folder(Path(output))
-    settings = folder.settings()
-    check_laboratory(folder)
+    settings = settle(folder, {}, True, laboratory=True)
     settings, run = with_model(settings, model, device, True)
     molecules = run is None or run.molecules
     with folder.alone():
@@ -365,7 +370,9 @@ def _laboratory(folder: Folder, settings: dict[str, Any], run: Run | None) -> La
         build(settings, run, start, None),
         folder,
         minimize=settings["minimize"],
-        criteria=Criteria.typed(requirements=settings["requirements"]),
+        criteria=Criteria.typed(
+            requirements=settings["requirements"], filters=settings["filters"]
+        ),
     )
     laboratory.restore()
     return laboratory

@@ -9,7 +9,7 @@ from pathlib import Path
 from molae.datasets.cards import cards
 from molae.datasets.download import path as data_set
 from molae.datasets.files import DataError
-from molae.datasets.image_files import DIGITS, divided, is_image_source, source_digest
+from molae.datasets.image_files import BUILT_IN, divided, is_image_source, source_digest
 from molae.runs.folder import RunError
 from molae.runs.run import Run
 
@@ -47,9 +47,9 @@ def _found(run: Run, name: str, sha256: str) -> Path:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a file, a part of one, a folder of images, or scikit-learn's digits."""
+    """Whether there is a file, a part of one, a folder of images, or what is built in."""
     place, _ = divided(path)
-    known = place.is_file() or str(path) == DIGITS
+    known = place.is_file() or str(path) in BUILT_IN
     return known or (place.is_dir() and is_image_source(place))
 
 

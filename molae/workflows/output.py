@@ -106,8 +106,7 @@ class Picture:
 
     def _sheet(self, texts: Sequence[str], part: Path) -> None:
         """Images side by side; they need no legend to be told apart."""
-        if os.fspath(self.path).lower().endswith(".svg"):
-            raise DataError(f"{self.path}: images have pixels; write .png")
+        check_suffix(self.path, images=True)
         below = [] if self.below is None else [row[self.below] for row in self._rows]
         save_png(sheet(texts, self.per_row, below), part)
 
@@ -117,6 +116,16 @@ class Picture:
 
         legends = None if self.legend is None else [self.legend(row) for row in self._rows]
         drawing.grid(texts, part, legends, columns=self.per_row or PER_ROW)
+
+
+def check_suffix(path: str | Path, *, images: bool) -> None:
+    """Refuse early, before anything is computed, what cannot show images.
+
+    Raises:
+        DataError: There are images to be written, and this is for lines.
+    """
+    if images and os.fspath(path).lower().endswith(".svg"):
+        raise DataError(f"{path}: images have pixels; write .png")
 
 
 def open_output(

@@ -85,7 +85,7 @@ def check_same(was: dict[str, Any], now: dict[str, Any]) -> None:
         RunError: Naming the first difference.
     """
     now = json.loads(json.dumps(now))
-    for part in ("training", "model", "objective", "properties", "data"):
+    for part in ("training", "model", "objective", "properties", "condition", "data"):
         if was.get(part) != now.get(part):
             raise RunError(
                 f"--resume goes on with what was begun: {part} was {was.get(part)}, and is now "

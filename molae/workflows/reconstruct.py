@@ -10,7 +10,8 @@ import torch
 
 from molae.chem.fingerprints import morgan, tanimoto
 from molae.datasets.readers import BadLine, Record
-from molae.runs.run import REFINE, Run
+from molae.names import REFINE
+from molae.runs.run import Run
 from molae.workflows.reading import Input, worker_count
 
 
@@ -123,12 +124,13 @@ def _one_chunk(
     if not len(x):
         return
     wanted = run.spelling(run.codec.decode(x))
-    found = run.decode(run.codes(x))
+    z = run.codes(x)
+    found = run.decode(z)
     missed = [i for i, before in enumerate(wanted) if before is None or found[i] != before]
     result.direct += len(wanted) - len(missed)
     if missed and refine and run.codec.exact:
-        better = run.decode(run.codes(x[missed], refine))
-        for i, after in zip(missed, better, strict=True):
+        better, _ = run.corrected(x[missed], z[missed], refine)
+        for i, after in zip(missed, run.decode(better), strict=True):
             found[i] = after
     for row, before, after in zip(encoding.kept, wanted, found, strict=True):
         result.tried += 1

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from molae.codecs import GrammarCodec
+from molae.densities import density_class
 from molae.grammar.restrict import restricted, tokens_in
-from molae.names import CODECS
+from molae.names import CODECS, pick
 from molae.nn.exactness import noise_draw, noise_range
+from molae.nn.image_likelihood import error_weight, is_fixed
+from molae.objectives import objective_class
 from molae.objectives.schedules import plain, schedule, settled
-from molae.runs.build import DECODERS, ENCODERS, USUAL_HEAD
+from molae.runs.build import DECODERS, ENCODERS, HEADS
+from molae.runs.compose import refusal, usual_head
 from molae.runs.folder import RunError
 from molae.runs.run import Run
 from molae.types import Schedule
 from molae.workflows.asked import Asked
+from molae.workflows.conditions import check_taught
 from molae.workflows.data import named_grammar
 from molae.workflows.usual import USUAL, Usual
 
@@ -73,15 +78,21 @@ def settings(asked: Asked, old: Run | None = None, medium: str = "sequences") ->
     slots = _slots(asked, usual)
     goal: dict[str, Any] = {
         option: 1.0 / latent_dim if value is None else value
-        for option, value in usual.objectives[name].items()
+        for option, value in usual.objectives.get(name, {}).items()
     }
     if name == "rae":
         goal |= usual.regularized.get(asked.regularizer or goal["regularizer"], {})
         if not _tellable(slots["decoder"]) or _one_level(asked.noise):
             goal |= usual.untold
-    head = {"name": asked.head or USUAL_HEAD[name]}
+    goal |= _weighed(name, goal, slots["decoder"])
+    head = {"name": asked.head or usual_head(name)}
+    if reason := refusal(
+        name, head=head["name"], decoder=slots["decoder"]["name"], prior=asked.prior, medium=medium
+    ):
+        raise ValueError(reason)
     head |= usual.slots.get("head", {}).get(head["name"], {})
     head, asked = _noisy(head, goal, asked)
+    head |= _own(asked, "head", HEADS[head["name"]])
     objective = _objective({"name": name} | goal, asked, (*_TUNED, "regularizer", "gradient"))
     told = _told(objective, slots["decoder"])
     return {
@@ -90,11 +101,13 @@ def settings(asked: Asked, old: Run | None = None, medium: str = "sequences") ->
             "encoder": slots["encoder"],
             "head": head,
             "decoder": slots["decoder"] | told,
-        },
+        }
+        | _prior(asked),
         "objective": objective,
-        "densities": _densities(asked.components or COMPONENTS),
+        "densities": _densities(asked.components or COMPONENTS, head, slots["decoder"]),
         **_generation(told),
         "grammar": _grammar(asked, usual),
+        **({} if asked.condition is None else {"condition": {"name": asked.condition}}),
     } | _properties(asked, None)
 
 
@@ -124,7 +137,52 @@ def _slots(asked: Asked, usual: Usual) -> dict[str, dict[str, Any]]:
         for slot, own in taken:
             if value is not None:
                 tables[slot][own] = value
-    return tables
+    return {
+        slot: table | _own(asked, slot, _MADE[slot][names[slot]]) for slot, table in tables.items()
+    }
+
+
+def _own(asked: Asked, slot: str | None, made: type) -> dict[str, Any]:
+    """Options that are settings of one class.
+
+    Raises:
+        ValueError: It has no such setting; the closest is named.
+    """
+    own = asked.own(slot)
+    for name in own:
+        pick(signature(made).parameters, name, f"setting of {made.__name__}")
+    return own
+
+
+def _prior(asked: Asked) -> dict[str, Any]:
+    """The table of a prior that is learnt with the model; empty for N(0, I).
+
+    Raises:
+        ValueError: It has settings and no name.
+    """
+    if asked.prior is None:
+        if own := asked.own("prior"):
+            raise ValueError(f"N(0, I) has no {' and no '.join(own)}; name another prior")
+        return {}
+    return {"prior": {"name": asked.prior} | _own(asked, "prior", density_class(asked.prior))}
+
+
+def _weighed(name: str, goal: Mapping[str, Any], decoder: Mapping[str, Any]) -> dict[str, float]:
+    """The usual weights of an objective on images, for the likelihood of its decoder.
+
+    They are for the squared error as it is, which a likelihood multiplies; multiplied like it,
+    they weigh against it as before, and what is learnt does not change with sigma. Where sigma
+    follows from the data the rate of ``vae`` and ``cvvae`` needs no weight: with beta = 1 the
+    objective is the bound.
+    """
+    if "likelihood" not in _arguments("decoder", decoder["name"]):
+        return {}
+    kind = _setting(_MADE["decoder"][decoder["name"]], dict(decoder), "likelihood")
+    sigma = decoder.get("sigma")
+    if name in ("vae", "cvvae") and not is_fixed(kind, sigma):
+        return {"beta": 1.0}
+    factor = error_weight(kind, sigma)
+    return {option: factor * goal[option] for option in ("beta", "weight") if option in goal}
 
 
 def _arguments(slot: str, name: str) -> Mapping[str, Parameter]:
@@ -175,19 +233,21 @@ def _objective(usual: dict[str, Any], asked: Asked, options: tuple[str, ...]) ->
         usual = usual | {"gradient": usual.get("gradient", "squared")}
     elif "gradient" in given:
         raise ValueError("gradient is the form of the regularizer 'gp'; leave it out")
-    odd = [option for option in given if option not in usual]
-    if asked.beta_warmup is not None and "beta" not in usual:
+    known = usual if len(usual) > 1 else signature(objective_class(usual["name"])).parameters
+    odd = [option for option in given if option not in known]
+    if asked.beta_warmup is not None and "beta" not in known:
         odd.append("beta_warmup")
     if odd:
         raise ValueError(
             f"the objective {usual['name']!r} has no {' and no '.join(odd)}; leave it out"
         )
-    table = usual | given
+    table = usual | given | _own(asked, None, objective_class(usual["name"]))
     if "noise" in table and not _one_level(table["noise"]):
         low, high, power = noise_draw(table["noise"])
         table["noise"] = [low, high] if power == 1 else [low, high, power]
     if "beta" in table:
         table["beta"] = _beta(table["beta"], asked.beta_warmup)
+    check_taught(table, asked.labels)
     return table
 
 
@@ -232,8 +292,16 @@ def _properties(asked: Asked, old: dict[str, Any] | None) -> dict[str, Any]:
     return {"properties": table}
 
 
-def _densities(components: int) -> dict[str, Any]:
-    return {"gaussian": {}, "gmm": {"components": components}}
+def _densities(
+    components: int, head: Mapping[str, Any], decoder: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is fitted to codes after training."""
+    if decoder["name"] == "convdraw":
+        return {}  # its prior is learnt, and codes are too wide for a full covariance
+    found: dict[str, Any] = {"gaussian": {}, "gmm": {"components": components}}
+    if head["name"] == "vq":
+        found["indices"] = {"group": head["group"]} if "group" in head else {}
+    return found
 
 
 # Starting from a run -----------------------------------------------------------------------------
@@ -246,18 +314,21 @@ def _carried(asked: Asked, old: Run, medium: str) -> dict[str, Any]:
     if "beta" in objective:
         # A schedule has run its course; its ramp is not climbed again unless that is asked for.
         objective["beta"] = settled(objective["beta"])
-    usual = USUAL[medium].objectives[objective["name"]] | objective
+    usual = USUAL[medium].objectives.get(objective["name"], {}) | objective
     model["head"], asked = _noisy(model["head"], usual, asked)
     goal = _objective(usual, asked, _TUNED)
     told = _told(goal, model["decoder"])
     model["decoder"] |= told
     generation = old.config.get("generation")
+    if foreign := [name for name in asked.options if "." in name]:
+        raise ValueError(f"the layers are those of the run: leave {' and '.join(foreign)} out")
     return {
         "model": model,
         "objective": goal,
-        "densities": _densities(asked.components or components),
+        "densities": _densities(asked.components or components, model["head"], model["decoder"]),
         **(_generation(told) if generation is None else {"generation": generation}),
         "grammar": _grammar_name(old),
+        **{k: deepcopy(v) for k, v in old.config.items() if k == "condition"},
     } | _properties(asked, old.config.get("properties"))
 
 
@@ -302,6 +373,8 @@ def _facts(old: Run) -> dict[str, Any]:
         "head": model["head"]["name"],
         "decoder": model["decoder"]["name"],
         "latent_dim": model["latent_dim"],
+        "prior": model.get("prior", {"name": "prior"})["name"],
+        "condition": None if old.condition is None else old.condition.name,
     }
     for option, places in _SETTINGS.items():
         found = [

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from molae.chem.properties import score
 from molae.metrics import Profile, compare, latent, profile
-from molae.names import METRICS
-from molae.runs.run import REFINE, Run
+from molae.names import METRICS, REFINE
+from molae.runs.run import Run
 from molae.workflows import measures
 from molae.workflows.evaluate import Yardstick
 from molae.workflows.evaluation import DATA, HELD_OUT, OF_RUN, REFERENCE, Evaluation, Numbers

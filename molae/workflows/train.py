@@ -12,6 +12,7 @@ from molae.codecs import codec_from_dict
 from molae.datasets.arrays import AnyData, DataSet
 from molae.datasets.files import explained
 from molae.datasets.splits import split_by_key
+from molae.objectives import objective_class
 from molae.runs.build import build
 from molae.runs.folder import REJECTS, begin, finish
 from molae.runs.grow import carry
@@ -21,6 +22,7 @@ from molae.training import fit
 from molae.types import Schedule
 from molae.workflows.asked import Asked
 from molae.workflows.closing import card, fit_densities, measure
+from molae.workflows.conditions import kept_labels, told
 from molae.workflows.data import Say, TrainingData, load_data, medium_of
 from molae.workflows.held_out import split_seed
 from molae.workflows.place import (
@@ -75,6 +77,10 @@ def train(
     width: float | None = None,
     image_size: int | tuple[int, int] | None = None,
     crop: str | None = None,
+    prior: str | None = None,
+    condition: str | None = None,
+    labels: int | None = None,
+    options: Mapping[str, Any] | None = None,
     components: int | None = None,
     patience: int | None = None,
     seed: int = 0,
@@ -154,11 +160,21 @@ def train(
         likelihood: Of images, see ``molae.names.LIKELIHOODS``; ``gaussian`` by default.
         sigma: Its standard deviation, see ``molae.nn.image_likelihood.PixelModel``.
         width: What the channels of a net for images are multiplied with; 1 by default.
-        image_size: H and W, or both in one number, that images are brought to; by default that
-            of the first.
+        image_size: H and W, or both in one number, that images are brought to, larger ones scaled
+            down and smaller ones set on black, never enlarged; by default that of the first.
         crop: How images are cut first, see ``molae.pictures.CROPS``; not at all by default.
+        prior: p(z) that is learnt with the model, a name out of ``molae.names.DENSITIES``; N(0, I)
+            by default.
+        condition: What a model of images is told beside the code, see
+            ``molae.names.CONDITIONS``; nothing by default.
+        labels: So many labels of each class, chosen by the seed, are targets of images that are
+            learnt from, for objectives that are taught some (``label_weight``); those of what is
+            held out are all known.
+        options: Further arguments of the objective's class by name, and of the classes of
+            encoder, head, decoder and prior with that word and a dot before, ``head.bound``.
         components: Of the mixture ``gmm``; by default 10, or as in ``start_from``.
         patience: Validations without progress before training stops; None for no early stop.
+            For objectives whose losses can be compared, see ``Objective``.
         seed: Of weights, order, noise and split; but what a run that training starts from held out
             of the same data stays held out.
         device: See ``fit``.
@@ -183,8 +199,7 @@ def train(
     folder, say = Path(output), say or _silent
     files = [files] if isinstance(files, str | Path) else list(files)
     epochs = _epochs(epochs, seconds, steps)
-    if not 0 <= validation < 1:
-        raise ValueError(f"validation is {validation}; expected a share from 0 to below 1")
+    _check_share(validation)
     going = under_way(folder, resume)
     old = None if start_from is None else Run.load(start_from, "cpu")
     asked = Asked(
@@ -214,8 +229,13 @@ def train(
         max_steps=max_steps,
         properties=properties,
         property_weight=property_weight,
+        prior=prior,
+        condition=condition,
+        labels=labels,
+        options=options or {},
     )
     config = settings(asked, old, medium_of(files))
+    _check_patience(config["objective"]["name"], patience)
     config["training"] = {
         "start_from": None if start_from is None else str(start_from),
         "grammar": config.pop("grammar"),
@@ -225,7 +245,11 @@ def train(
         "learning_rate": learning_rate,
         "seed": seed,
         "split_seed": seed if old is None else split_seed(old.config),
-    } | ({} if image_size is None else {"image_size": image_size})
+    } | {
+        name: value
+        for name, value in (("image_size", image_size), ("labels", labels))
+        if value is not None
+    }
     data = load_data(
         files,
         grammar=config["training"]["grammar"],
@@ -241,7 +265,7 @@ def train(
         progress=progress,
     )
     config["data"] = [[source["file"], source["sha256"]] for source in data.sources]
-    learnt, held = _parts(config, going, data, validation)
+    learnt, held = _parts(config, going, data, old, validation)
     with alone(folder, going, resume):
         run = _begun(config, going, data, old, folder, say)
         with nothing_left_behind(folder), explained(folder):
@@ -290,6 +314,29 @@ def _epochs(epochs: float | None, seconds: float | None, steps: int | None) -> f
     return EPOCHS if epochs is None and seconds is None and steps is None else epochs
 
 
+def _check_share(validation: float) -> None:
+    """Refuse to hold out all there is, or less than nothing.
+
+    Raises:
+        ValueError: It is no share.
+    """
+    if not 0 <= validation < 1:
+        raise ValueError(f"validation is {validation}; expected a share from 0 to below 1")
+
+
+def _check_patience(objective: str, patience: int | None) -> None:
+    """Refuse to stop early by a loss that says nothing of the model.
+
+    Raises:
+        ValueError: The losses of the objective at two times cannot be compared.
+    """
+    if patience is not None and not objective_class(objective).comparable:
+        raise ValueError(
+            f"losses of the objective {objective!r} at different times cannot be compared, since "
+            "what it minimises moves: leave --patience out, and say how long with --epochs"
+        )
+
+
 def _begun(
     config: dict[str, Any],
     going: dict[str, Any] | None,
@@ -319,6 +366,8 @@ def _begun(
     if data.rejected:
         total = len(data.data) + data.rejected
         say(f"{data.rejected} of {total} could not be used, see {folder / REJECTS}")
+    for remark in data.remarks:
+        say(remark)
     return run
 
 
@@ -326,14 +375,19 @@ def _parts(
     config: dict[str, Any],
     going: dict[str, Any] | None,
     data: TrainingData,
+    old: Run | None,
     validation: float,
 ) -> tuple[DataSet, DataSet]:
     """What is learnt from, and what is held out; with standardised properties if there are any.
 
     Their means and standard deviations are put into the settings. Those of a training that goes
     on, or of the run that it starts from, are kept: they are part of what the weights mean.
+    What a model is told is put beside images, and into the settings too.
     """
+    told(data, config, old)
     learnt, held = hold_out(data.data, validation, split_seed(config))
+    if "labels" in config["training"]:
+        learnt = kept_labels(learnt, config["training"]["labels"], config["training"]["seed"])
     table = config.get("properties")
     if table is None:
         return learnt, held

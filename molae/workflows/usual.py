@@ -51,7 +51,9 @@ USUAL: Mapping[str, Usual] = {
             "rae": {"beta": 0.05, "regularizer": "l2", "weight": 1e-5, "noise": [0.1, 2.0]},
             "vae": {"beta": None, "noise_scale": 1.0},
             "cvvae": {"beta": None},
+            "geco": {"constraint": "nats"},
             "wae": {"weight": 10.0},
+            "vqvae": {"weight": 0.0},
             "ae": {"weight": 0.0},
         },
         # One level of noise, and a weaker hold on codes, which have less reason to spread.
@@ -63,27 +65,30 @@ USUAL: Mapping[str, Usual] = {
         options=("codec", "grammar", "max_steps", "properties", "property_weight"),
     ),
     # As published for MNIST (Ghosh et al., ICLR 2020), in the units of our objectives, where
-    # distortions are summed; see the docstrings of RAE, VAE and WAE for the conversion. So
-    # converted, weights for CIFAR-10 and CelebA are not far: beta of RAE-L2 is 0.048 and 0.038.
+    # distortions are summed, for a squared error as it is: ``settings`` makes them another
+    # likelihood's. See the docstrings of RAE, VAE and WAE for the conversion. So converted,
+    # weights for CIFAR-10 and CelebA are not far: beta of RAE-L2 is 0.048 and 0.038.
     "images": Usual(
         data="images",
-        encoders=("image", "image_mnist", "image_celeba"),
-        decoders=("image", "image_mnist", "image_celeba"),
+        encoders=("image", "image_mnist", "image_celeba", "convdraw"),
+        decoders=("image", "image_mnist", "image_celeba", "pixelcnn", "convdraw"),
         latent_dim=16,
         grammar=None,
         objectives={
             "rae": {"beta": 0.064, "regularizer": "none", "weight": 0.0, "noise": 0.0},
             "vae": {"beta": 0.312, "noise_scale": 1.0},
             "cvvae": {"beta": 0.039},
+            "geco": {"constraint": "re"},
             "wae": {"weight": 31.0},
+            "vqvae": {"weight": 0.0},
             "ae": {"weight": 0.0},
         },
         regularized={
             "l2": {"beta": 0.0128, "weight": 1e-4},
             "gp": {"beta": 0.0128, "weight": 5e-5},
-            "sn": {"beta": 1.15},
+            "sn": {"beta": 1.15, "spectra": "both"},
         },
         slots={"head": {"constant": {"scale": 0.7}}},
-        options=("likelihood", "sigma", "width", "image_size", "crop"),
+        options=("likelihood", "sigma", "width", "image_size", "crop", "condition", "labels"),
     ),
 }

@@ -16,7 +16,7 @@ from molae.runs import build
 from molae.workflows.asked import Asked
 from molae.workflows.settings import settings
 
-NOTHING = dict.fromkeys(Asked.__dataclass_fields__) | {"properties": ()}
+NOTHING = dict.fromkeys(Asked.__dataclass_fields__) | {"properties": (), "options": {}}
 #: Models of the table that is made here, and options that keep it small.
 MADE = ("vae", "2svae", "ae-l2")
 TINY = "--quick --epochs 1 --generated 60 --fitted 300 --device cpu --models"
@@ -75,6 +75,22 @@ def test_the_images_are_divided_in_three(made, bench, place):
         assert np.array_equal(stored["x_train"], parts.learnt)
     keys = {name: {i.tobytes() for i in getattr(parts, name)} for name in ("learnt", "test")}
     assert not keys["learnt"] & keys["test"]
+
+
+def test_the_floor_is_of_images_that_nobody_has_learnt_from(made, bench, place, monkeypatch):
+    """Measured again by hand; and all cells of a process are measured with one yardstick."""
+    cells, built = bench["images_cell"], []
+    parts = cells.Parts("digits", None, place / "work")
+    ruler = cells.yardstick("pca", parts.test, parts.learnt, 60)
+    wanted = ruler.measure(cells.some(parts.validation, 60, 0)).values
+    assert made["data-0"]["sets"] == {"validation images": cells.finite(wanted)}
+    assert wanted["nearest_train"] == pytest.approx(1, abs=0.2)
+    monkeypatch.setattr(bench["images"], "ruler_of", lambda *given: built.append(given))
+    for name in ("data_cell", "model_cell"):
+        monkeypatch.setattr(bench["images"], name, lambda *given: {"failed": "not tried"})
+    words = ["--quick", "--models", "ae", "rae", "--seeds", "0", "1", "--work", str(place / "new")]
+    bench["images"].make(bench["images"].arguments(words))
+    assert len(built) == 1
 
 
 def test_a_source_with_a_part_for_tests(bench, tmp_path):
@@ -144,6 +160,7 @@ def test_the_paper_s_models_can_be_built(bench):
         assert config["model"]["decoder"]["name"] == "image_mnist"
         assert config["model"]["latent_dim"] == 16
         assert run.config["objective"]["name"] == asked["objective"]
+        assert run.config["objective"].get("spectra") == ("both" if name == "rae-sn" else None)
     assert rates["vae"] == 1e-4
     assert rates["wae"] == 1e-3
     assert rates["rae-sn"] == 5e-4
@@ -202,7 +219,7 @@ def folder(tmp_path):
         by_hand(cells, "ae", seed, 900.0, 10.0 + seed)
     by_hand(cells, "wae", 0, 8.0, 9.0)
     by_hand(cells, "ae-l2", 0, 0.0, 0.0, failed="the loss was not finite")
-    floor = {"sets": {"training images": {"fd_classifier": 1.25}},
+    floor = {"sets": {"validation images": {"fd_classifier": 1.25}},
              "counts": {"learnt": 50000, "validation": 10000, "test": 10000},
              "pictures": {"truth": text_of(np.zeros((4, 39), np.uint8))}}  # fmt: skip
     by_hand(cells, "data", 0, 0.0, 0.0, **floor)
@@ -213,7 +230,7 @@ def test_mean_and_deviation_over_seeds_and_the_floor(bench, folder):
     table = bench["images_table"]
     head, rows = table.distances(table.Cells(bench["images"].read_cells(folder)))
     found = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
-    last = "training images (floor)"
+    last = "validation images (floor)"
     assert list(found) == ["VAE", "WAE", "RAE", "AE", "AE-L2 (1 of 1 diverged)", last]
     assert found["VAE"]["N(0, I)"] == "81.00 ± 1.00"
     assert found["VAE"]["seeds"] == "0-2"

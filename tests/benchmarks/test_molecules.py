@@ -25,7 +25,7 @@ from molae.workflows.data import load_data
 from molae.workflows.settings import settings
 from molae.workflows.train import hold_out
 
-NOTHING = dict.fromkeys(Asked.__dataclass_fields__) | {"properties": ()}
+NOTHING = dict.fromkeys(Asked.__dataclass_fields__) | {"properties": (), "options": {}}
 #: Molecules in the file.
 COUNT = 160
 #: Options of a table that is made in seconds, but for files and models.
@@ -196,13 +196,13 @@ def test_every_model_can_be_built_as_the_table_asks_for_it(bench):
         config = settings(Asked(**(NOTHING | {k: v for k, v in asked.items() if k in NOTHING})))
         sizes[name] = build(config, codecs[config.pop("grammar")])
         assert config["densities"]["gmm"] == {"components": 10}
-    assert len(sizes) == 10
-    for name in set(sizes) - {"ours"}:
+    published = {name for name in sizes if not name.startswith("ours")}
+    assert len(published) == 9
+    for name in published:
         model = sizes[name].model
         assert model.decoder.gru.hidden_size == 501
         assert model.decoder.gru.num_layers == 3
         assert model.encoder.dense.out_features == 435
-    assert {run.codec.max_steps for name, run in sizes.items() if "grae" in name} == {277}
     assert sizes["gvae"].objective.noise_scale == 0.01
     assert sizes["grae-gp"].objective.regularizer == "gp"
     assert sizes["grae-l2"].objective.noise == 0

@@ -125,6 +125,14 @@ def test_encode_from_standard_input_to_standard_output(ask):
     assert list(table[0]) == ["line", "smiles", *(f"z{i}" for i in range(1, 9))]
 
 
+def test_encode_says_what_does_not_come_back(ask, tmp_path, molecules):
+    words = ("encode", molecules, "-o", tmp_path / "z.npy", "--workers", 1)
+    told = ask(*words, "--refine", 1).stderr
+    assert "of 64 molecules do not come back from their codes." in told
+    for more in (("--refine", 0), ("--refine", 1, "--quiet")):
+        assert "come back" not in ask(*words, *more).stderr
+
+
 def test_reconstruct(ask, tmp_path, molecules):
     out = tmp_path / "misses.csv"
     result = ask("reconstruct", molecules, "--limit", 20, "-o", out, "--workers", 1)

@@ -70,6 +70,18 @@ def test_what_makes_no_sense_for_images(ask, tmp_path, words):
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["generate -n 999999", "reconstruct {data}", "neighbors {data}:3", "decode {missing}",
+     "interpolate {data}:3 {data}:4"],
+)  # fmt: skip
+def test_lines_are_refused_before_anything_is_done(ask, digits, tmp_path, words):
+    given = words.format(data=digits, missing=tmp_path / "none.npy").split()
+    told = ask(*given, "-o", tmp_path / "grid.svg", status=1).output
+    assert "images have pixels; write .png" in told
+    assert not list(tmp_path.iterdir())
+
+
 def test_reconstruct(ask, digits, tmp_path):
     result = ask("reconstruct", digits, "--limit", 7, "-o", tmp_path / "pairs.png")
     assert "exact" not in result.output
@@ -142,3 +154,30 @@ def test_an_oracle_of_images_is_none_of_molecules(molae, run_folder, tmp_path):
     words = ["--oracle", "images:ink", "-m", run_folder, "-o", tmp_path / "out"]
     told = molae("optimize", *words).output
     assert "scores images, and this model writes molecules" in told
+
+
+def test_conditions_and_transforms(molae, ask, digits, tmp_path):
+    """Data with contexts is made, a model is told labels, and draws what it is told."""
+    made = molae("data", "transform", "digits", "sum", "-o", tmp_path / "sum.npz", "--seed", 3)
+    assert made.exit_code == 0, made.output
+    assert "1,797 images of 8 x 8" in made.output
+    assert set(np.load(tmp_path / "sum.npz")) == {"images", "labels", "context"}
+    assert molae("data", "transform", "digits", "sun", "-o", "x.npz").exit_code == 2
+    assert molae("data", "transform", "digits", "sum", "-o", "x.png").exit_code == 2
+    run = tmp_path / "run"
+    few = ("--steps", 3, "--latent-dim", 4, "--components", 2, "--objective", "vae", "--quiet")
+    words = ("--condition", "label", "--prior", "conditional", "--device", "cpu")
+    trained = molae("train", tmp_path / "sum.npz", "-o", run, *few, *words)
+    assert trained.exit_code == 0, trained.output
+    drawn = molae("generate", "-m", run, "--condition", 7, "-n", 16, "-o", tmp_path / "sevens.png")
+    assert drawn.exit_code == 0, drawn.output
+    assert read_image(tmp_path / "sevens.png").shape == (side(4), side(4), 1)
+    assert molae("generate", "-m", run, "-n", 2, "-o", tmp_path / "any.npz").exit_code == 0
+    odd = molae("generate", "-m", run, "--condition", "seven", "-n", 1, "-o", tmp_path / "x.png")
+    assert odd.exit_code != 0
+    assert "labels 0, 1, 2" in " ".join(odd.output.split())
+    refused = ask("generate", "-n", 1, "--condition", 7, "-o", tmp_path / "x.png", status=1)
+    assert "trained without a condition" in " ".join(refused.output.split())
+    encoded = molae("encode", "digits", "-m", run, "-o", tmp_path / "z.csv")
+    assert encoded.exit_code != 0
+    assert "conditioned on a label" in " ".join(encoded.output.split())

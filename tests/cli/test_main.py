@@ -43,7 +43,7 @@ def test_everything_asked_for_is_there():
     wanted += ["optimize", "suggest", "tell"]
     wanted += ["oracles"]
     wanted += [f"grammar {each}" for each in ("check", "parse", "sample")]
-    wanted += [f"data {each}" for each in ("list", "get", "path")]
+    wanted += [f"data {each}" for each in ("list", "get", "path", "transform")]
     wanted += [f"density {each}" for each in ("fit", "list")]
     assert words == set(wanted)
 

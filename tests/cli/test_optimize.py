@@ -36,13 +36,14 @@ def test_a_campaign(molae, tmp_path):
     out = tmp_path / "out"
     result = molae(
         "optimize", "--oracle", "qed - 0.2*sa", "--require", "mw<600,heavy_atoms>2",
-        "-o", out, *FAST,
+        "--filter", "rings", "-o", out, *FAST,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "8 calls" in result.stderr
     assert "report.html" in result.stderr
     table = rows(out / "evaluations.csv")
-    assert list(table[0]) == ["call", "smiles", "score", "qed", "sa", "mw", "heavy_atoms", "error"]
+    parts = ["qed", "sa", "mw", "heavy_atoms", "filter_rings"]
+    assert list(table[0]) == ["call", "smiles", "score", *parts, "error"]
     best = max(table, key=lambda row: float(row["score"] or "-inf"))
     assert best["smiles"] in result.stdout.splitlines()[1]
     # The same command again, with and without --resume.
@@ -87,6 +88,7 @@ def test_a_program(molae, tmp_path):
     assert [row["score"] for row in table] == ["3.0", "", "4.0"]
     assert "3" in table[1]["error"]
     assert "1 failures" in result.stderr
+    assert f"Why there was no score: 1 {table[1]['error']}." in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,7 @@ def test_mistakes(refuse, tmp_path, words, told):
         (["--baselines", "sampling,genetc"], "did you mean 'genetic'"),
         (["--surrogate", "gp"], "choose from"),
         (["--require", "mww<5"], "mw"),
+        (["--filter", "rings,pain"], "did you mean 'pains'"),
         (["--timeout", "soon"], "not a length of time"),
         (["--calls", "0"], "--calls"),
     ],

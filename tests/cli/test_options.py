@@ -7,7 +7,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molae.cli.options import duration, examples, split
+from molae.cli.options import assignments, duration, examples, split
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,19 @@ def test_durations_that_are_none(text):
 
 def test_no_duration():
     assert duration(None) is None
+
+
+def test_assignments():
+    texts = ["samples=50", "head.bound = 8.5", "constraint=re", "scales=[1, 2]", "free=true"]
+    values = {"samples": 50, "head.bound": 8.5, "constraint": "re", "scales": [1, 2], "free": True}
+    assert assignments(texts) == values
+    assert assignments(["path=a=b"]) == {"path": "a=b"}
+
+
+@pytest.mark.parametrize("text", ["samples", "=5", "samples=", ""])
+def test_assignments_that_are_none(text):
+    with pytest.raises(typer.BadParameter, match="sets nothing"):
+        assignments([text])
 
 
 def test_split():

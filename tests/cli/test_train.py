@@ -71,7 +71,7 @@ def test_objectives(trained, words, objective):
         ("--property qedd", 2, "did you mean 'qed'"),
         ("--beta-warmup 0", 2, "--beta-warmup"),
         ("--codec characters --grammar zinc", 1, "has no grammar"),
-        ("--objective cvvae --head normal", 1, "leave the head out"),
+        ("--objective cvvae --head normal", 1, "use the head 'constant'"),
         ("--objective wae --beta 1", 1, "'wae' has no beta"),
         ("--property-weight 1", 1, "no properties to weigh"),
     ],
@@ -135,4 +135,4 @@ def test_what_makes_no_sense_with_images(molae, tmp_path, words, status, message
 def test_objectives_tell_how_weights_compare(molae):
     result = molae("objectives")
     assert "weight / N" in result.stderr
-    assert "--gradient" in result.stdout
+    assert "gradient" in result.stdout

@@ -16,9 +16,9 @@ def gauss(rows=3000, seed=0):
     return torch.randn(rows, 2, generator=generator) @ mix.T + 5.0
 
 
-@pytest.fixture(scope="module")
-def made():
-    return TwoStage(**QUICK).fit(gauss())
+@pytest.fixture(scope="module", params=[False, True], ids=["line", "skip"])
+def made(request):
+    return TwoStage(skip=request.param, **QUICK).fit(gauss())
 
 
 def with_samples(made, samples, seed=0):
@@ -43,16 +43,26 @@ def test_draws_have_mean_and_covariance(made):
     assert (spread < 0.1 * torch.outer(scale, scale)).all()
 
 
+def last(network):
+    """The last layer."""
+    return network[-1] if isinstance(network, torch.nn.Sequential) else network.last
+
+
 def test_closed_form(made):
-    """Networks that say nothing but a shift b: p(w) = N(b, I), and the posterior is exact."""
+    """Straight lines: w = 0.9^(1/2) u + b + 0.1^(1/2) noise, p(w) = N(b, I), q(u|w) is exact."""
     plain, b = with_samples(made, 5), torch.tensor([0.3, -0.2]).double()
+    slope, narrow = math.sqrt(0.9), 0.5 * math.log(0.1)
+    write, read = last(plain.vae.decoder), last(plain.vae.encoder)
     with torch.no_grad():
-        for network in (plain.vae.encoder, plain.vae.decoder):
-            network[-1].weight.zero_()
-            network[-1].bias.zero_()
-        plain.vae.decoder[-1].bias.copy_(b)
-        plain.vae.encoder[-1].bias[:2] = -math.sqrt(0.9) * b
-        plain.vae.log_scale.fill_(0.5 * math.log(0.1))
+        for layer in (write, read):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        if made.skip:  # the line is what the last layer makes of its input
+            write.weight[:, :2] = read.weight[:2, :2] = slope * torch.eye(2)
+            read.bias[2:] = narrow
+        write.bias.copy_(b)
+        read.bias[:2] = -slope * b
+        plain.vae.log_scale.fill_(narrow)
     z = gauss(20, seed=3).double()
     w = torch.linalg.solve(plain.scale_tril, (z - plain.mean).T).T
     expected = torch.distributions.Normal(b, 1.0).log_prob(w).sum(1)
@@ -80,7 +90,7 @@ def test_more_samples_are_tighter(made):
     torch.manual_seed(0)
     loose = with_samples(made, 1)
     with torch.no_grad():  # a posterior that is too wide leaves a gap
-        loose.vae.encoder[-1].bias[2:] += 1.0
+        last(loose.vae.encoder).bias[2:] += 1.0
     z = gauss(500, seed=4)
     means = []
     for samples in (1, 8, 64):
@@ -101,6 +111,30 @@ def test_draws_are_noisy_around_the_decoder(made):
     assert made.width == 5
     assert "gamma" in made.described()
     assert made.settings()["samples"] == 64
+
+
+def test_the_published_networks():
+    """Three hidden layers, the input beside what comes out; gamma is 1 at first."""
+    made = TwoStage(hidden=16, layers=3, skip=True, epochs=1, learning_rate=1e-12).fit(gauss(60))
+    assert made.vae.decoder.last.in_features == 2 + 16
+    assert [tuple(p.shape) for p in made.vae.encoder.hidden.parameters() if p.ndim == 2] == [
+        (16, 2), (16, 16), (16, 16)
+    ]  # fmt: skip
+    assert made.vae.encoder.last.out_features == 4
+    assert made.described() == "3 layers of 16 with a skip, gamma 1, bound of 64 samples"
+    w = gauss(5).double()
+    before = made.vae.decode(w)
+    made.vae.decoder.last.weight[:, 0] += 1.0  # of the first number of the input
+    torch.testing.assert_close(made.vae.decode(w), before + w[:, :1])
+
+
+def test_it_learns_what_is_no_gaussian():
+    """Nats that a curved density of codes has over one Gaussian."""
+    u = torch.randn(2500, 2, generator=torch.Generator().manual_seed(0))
+    z = torch.stack([1.5 * u[:, 0], 0.7 * u[:, 0] ** 2 + 0.3 * u[:, 1]], 1)
+    made = TwoStage(skip=True, **QUICK).fit(z[:2000])
+    gained = made.log_prob(z[2000:]) - Gaussian().fit(z[:2000]).log_prob(z[2000:])
+    assert gained.mean() > 0.4
 
 
 def test_settings_are_checked():

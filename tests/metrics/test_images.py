@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from molae.metrics.features import PixelComponents, feature_net
 from molae.metrics.images import ImageYardstick, squared_error
 from molae.names import FEATURES, IMAGE_METRICS
+from molae.nn.classifier import CARD, WEIGHTS
+from molae.resources import features_path
 
 
 def blobs(count, seed=0, shade=255, channels=1):
@@ -85,12 +89,27 @@ def test_squared_error_by_hand():
         squared_error(pixels, again[:1])
 
 
+def test_a_classifier_with_nothing_but_what_it_needs(tmp_path):
+    """Its card need not say how good it is."""
+    with features_path("mnist") as folder:
+        card = json.loads((folder / CARD).read_text())
+        (tmp_path / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
+    (tmp_path / CARD).write_text(json.dumps({key: card[key] for key in ("settings", "digest")}))
+    net = feature_net(f"classifier={tmp_path}", blobs(5))
+    assert net.about.startswith("Features: those of a classifier. Of other kinds")
+    assert np.allclose(
+        net.features(blobs(3)), feature_net("classifier", blobs(5)).features(blobs(3))
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("clasifier", "did you mean 'classifier'"),
         ("pca=x", "takes no file"),
-        ("classifier=/nowhere", "no such folder"),
+        ("classifier=/nowhere", "/nowhere: there is no such folder"),
+        ("classifier=", "classifier=: no folder is named; .* classifier alone"),
+        ("inception=", "no file was named"),
         ("inception", "do not ship with molae"),
         ("inception=/nowhere.pth", "/nowhere.pth: there is no such file"),
     ],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from molae.nn.classifier import CARD, WEIGHTS, ImageClassifier
-from molae.resources import features_names
+from molae.resources import features_names, features_path
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,6 @@ def test_the_card_says_how_good_it_is(net):
 
 
 def test_damage_is_seen(net, tmp_path):
-    from molae.resources import features_path
-
     with features_path("mnist") as folder:
         stored = (folder / WEIGHTS).read_bytes()
         card = json.loads((folder / CARD).read_text())
@@ -77,6 +76,31 @@ def test_damage_is_seen(net, tmp_path):
         ImageClassifier.load("mnits")
     with pytest.raises(ValueError, match="no classifier can be read"):
         ImageClassifier.load(tmp_path.parent)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("[1, 2]", "its digest is not that of its card"),
+        ("{", "no classifier can be read"),
+        ({"settings": None}, "are of no such classifier"),
+        ({"settings": {"classes": ["a", "b"]}}, "are of no such classifier"),
+        ({"settings": {"classes": ["a", "b"], "widht": 3}}, "are of no such classifier"),
+        (b"nothing", r"are of no such classifier .*benchmarks\.features"),
+    ],
+)
+def test_a_folder_of_something_else(changed, told, net, tmp_path):
+    """Its card is none, says something else than the weights, or these are no weights."""
+    with features_path("mnist") as folder:
+        stored = (folder / WEIGHTS).read_bytes()
+        card = json.loads((folder / CARD).read_text())
+    if isinstance(changed, bytes):
+        stored, changed = changed, {"digest": hashlib.sha256(changed).hexdigest()}
+    text = changed if isinstance(changed, str) else json.dumps(card | changed)
+    (tmp_path / CARD).write_text(text)
+    (tmp_path / WEIGHTS).write_bytes(stored)
+    with pytest.raises(ValueError, match=told):
+        ImageClassifier.load(tmp_path)
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((2, 28, 28), np.uint8), np.zeros((2, 28, 28, 1))])

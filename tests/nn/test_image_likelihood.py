@@ -9,7 +9,7 @@ import torch
 from torch.distributions import Normal
 
 from molae.names import LIKELIHOODS
-from molae.nn.image_likelihood import _CLASSES, BIN, PixelModel
+from molae.nn.image_likelihood import _CLASSES, BIN, PixelModel, error_weight, is_fixed
 
 SHAPE = (2, 3, 4)
 
@@ -112,6 +112,37 @@ def test_optimal_sigma_is_remembered(logits, x):
     torch.testing.assert_close(one[:, 0], all_of_them[:, 0])  # not of what else is in the batch
     assert torch.equal(model.error, before)
     assert "error" in model.state_dict()
+
+
+def test_optimal_sigma_waits_for_no_number():
+    """On the device ``meta`` there are none to wait for."""
+    model = PixelModel("optimal").to("meta")
+    logits = torch.zeros(2, *SHAPE, device="meta")
+    for mode in (True, False):
+        model.train(mode)
+        assert model(logits).log_prob(torch.zeros_like(logits)).shape == (2,)
+
+
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_what_an_error_weighs(kind):
+    """The curvature of -log p by the mean, halved, where it is known in closed form."""
+    sigma = None if kind in ("bernoulli", "optimal") else 0.3
+    model = PixelModel(kind, sigma).double().eval()
+    mean = torch.full((1, 1, 1, 1), 0.5, dtype=torch.float64)
+
+    def loss(shift):
+        torch.manual_seed(0)
+        return -model(torch.logit(mean + shift)).log_prob(mean)
+
+    step = 1e-3
+    halved = (loss(step) + loss(-step) - 2 * loss(0.0)) / (2 * step**2)
+    if kind == "optimal":  # in evaluation, before anything was seen, sigma is that of the batch
+        model.error.fill_(0.2**2)
+        halved = (loss(step) + loss(-step) - 2 * loss(0.0)) / (2 * step**2)
+    assert halved.item() == pytest.approx(error_weight(kind, sigma), rel=1e-3)
+    assert error_weight("gaussian", 0.5**0.5) == pytest.approx(error_weight("gaussian", None))
+    learnt = any(True for _ in model.parameters()) or kind in ("bernoulli", "optimal")
+    assert is_fixed(kind, sigma) == (not learnt)
 
 
 def test_bernoulli(logits, x):

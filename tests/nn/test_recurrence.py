@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from threading import Barrier, Thread, get_ident
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from molae.nn.fused_gru import _share
+from molae.nn.fused_gru import _share, _threads
 from molae.nn.recurrence import GRUSteps, double_backward, fused, make_gru, run, unroll
 
 
@@ -130,13 +132,78 @@ def test_training_on_a_processor_is_fused(gru, monkeypatch):
     assert len(used) == 1
 
 
+def test_what_is_not_asked_for_is_not_computed(monkeypatch):
+    torch.manual_seed(0)
+    layers = make_gru(5, 24, 2)
+    inputs = torch.randn(9, 3, 5, requires_grad=True)
+
+    def slope():
+        return torch.autograd.grad(fused(layers, inputs, torch.zeros(2, 3, 24)).sum(), inputs)[0]
+
+    wanted = slope()
+    layers.requires_grad_(False)
+    monkeypatch.setattr("molae.nn.fused_gru._outer", None)
+    assert torch.equal(slope(), wanted)
+
+
 @pytest.mark.parametrize("threads", [1, 4])
-def test_shares_are_computed_without_gradients(threads):
+def test_shares_are_computed_at_once_without_gradients(threads):
     """Those of a pool once followed the recurrent matrix, and raced for what they add to."""
     seen, count = [], torch.get_num_threads()
+    every = Barrier(threads, timeout=30)  # broken where one thread has two shares
+
+    def work(first, stop):
+        every.wait()
+        seen.append((get_ident(), stop - first, torch.is_grad_enabled(), torch.get_num_threads()))
+
     torch.set_num_threads(threads)
     try:
-        _share(lambda first, stop: seen.append((stop - first, torch.is_grad_enabled())), 128)
+        _share(work, 128)
     finally:
         torch.set_num_threads(count)
-    assert seen == [(128 // threads, False)] * threads
+    assert [part[1:] for part in seen] == [(128 // threads, False, 1)] * threads
+    assert len({part[0] for part in seen}) == threads
+
+
+def test_threads_of_others_compute_as_before():
+    """What a thread of the pool says of itself is what later ones begin with."""
+    before, told = torch.get_num_threads(), []
+    try:
+        for _ in range(20):
+            _threads.cache_clear()
+            torch.set_num_threads(4)
+            _share(lambda first, stop: None, 128)
+            other = Thread(target=lambda: told.append(torch.get_num_threads()))
+            other.start()
+            other.join()
+    finally:
+        torch.set_num_threads(before)
+    assert told == [4] * 20
+
+
+def test_the_first_call_may_come_from_several_threads_at_once():
+    """Pools that are made at the same time do not stand in each other's way."""
+    torch.manual_seed(0)
+    layers = make_gru(5, 24)
+    inputs, start = torch.randn(9, 70, 5, requires_grad=True), torch.zeros(1, 70, 24)
+    found, every, before = [], Barrier(4, timeout=30), torch.get_num_threads()
+
+    def work():
+        every.wait()
+        states = fused(layers, inputs, start)
+        found.append((states.detach(), *torch.autograd.grad(states.sum(), layers.parameters())))
+
+    torch.set_num_threads(2)
+    _threads.cache_clear()
+    threads = [Thread(target=work) for _ in range(4)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        torch.set_num_threads(before)
+    assert len(found) == 4
+    for one in found[1:]:
+        for a, b in zip(one, found[0], strict=True):
+            torch.testing.assert_close(a, b)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import math
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,6 +45,7 @@ class LinearModel(nn.Module):
         torch.manual_seed(0)
         self.kind = head
         self.encoder, self.decoder = nn.Linear(X, D).double(), nn.Linear(D, X).double()
+        self.encoder.shape, self.head = (X,), nn.Identity()
         self.bend = bend or nn.Identity()
         self.prior = StandardNormal(D)
         columns = torch.linalg.qr(torch.randn(X, D, dtype=torch.float64))[0]
@@ -55,6 +60,9 @@ class LinearModel(nn.Module):
     def posterior(self, x: Tensor, context: Tensor | None = None):
         mean = self.encoder(x)
         return DeltaPosterior(mean) if self.kind == "delta" else NormalPosterior(mean, self.scale)
+
+    def prior_of(self, context: Tensor | None = None):
+        return self.prior.given(context)
 
     def likelihood(self, z: Tensor, context: Tensor | None = None):
         return NormalLikelihood(self.bend(self.decoder(z)))
@@ -85,3 +93,22 @@ def bent_model():
 def batch():
     generator = torch.Generator().manual_seed(5)
     return Batch(torch.randn(4, X, generator=generator).double())
+
+
+@pytest.fixture(scope="session")
+def toys():
+    """The toys of the benchmarks, whose folder is at the end of the path."""
+    root = str(Path(__file__).parents[2])
+    sys.path.append(root)
+    yield importlib.import_module("benchmarks.toys")
+    sys.path.remove(root)
+
+
+@pytest.fixture(scope="session")
+def lines():
+    """The module ``lines.py`` beside this file."""
+    path = Path(__file__).with_name("lines.py")
+    spec = importlib.util.spec_from_file_location("objectives_lines", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

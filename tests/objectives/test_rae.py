@@ -114,16 +114,19 @@ class Mixed(nn.Module):
         self.tied.weight = self.embedding.weight
 
 
-def test_l2_leaves_out_biases_and_normalisations():
+@pytest.mark.parametrize("of_images", [False, True])
+def test_l2_leaves_out_biases_and_normalisations(of_images):
     decoder = Mixed()
-    counted = [
-        decoder.embedding.weight,
-        decoder.dense.weight,
-        decoder.gru.weight_ih_l0,
-        decoder.gru.weight_hh_l0,
-        decoder.conv.weight,
-        decoder.up.weight,
-    ]
+    counted = [decoder.up.weight]  # where an image grows, that is all
+    if not of_images:
+        decoder.up = nn.Identity()
+        counted = [
+            decoder.embedding.weight,
+            decoder.dense.weight,
+            decoder.gru.weight_ih_l0,
+            decoder.gru.weight_hh_l0,
+            decoder.conv.weight,
+        ]
     expected = sum(weight.square().sum() for weight in counted)
     assert torch.allclose(squared_weights(decoder), expected)
     squared_weights(decoder).backward()
@@ -133,11 +136,12 @@ def test_l2_leaves_out_biases_and_normalisations():
 
 
 def largest(layer):
-    """Largest singular value of a kernel as a matrix, outputs by everything else."""
-    weight = layer.weight
-    if isinstance(layer, nn.ConvTranspose1d):
-        weight = weight.transpose(0, 1)
-    return torch.linalg.matrix_norm(weight.flatten(1), 2).item()
+    """Largest singular value of a kernel as a matrix, outputs by everything else.
+
+    Of a transposed convolution inputs by everything else, which are the outputs of what it is the
+    transpose of.
+    """
+    return torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
 
 
 def test_spectral_norm_is_one_after_enough_iterations():
@@ -185,6 +189,19 @@ def test_other_regularisers_prepare_nothing(point_model):
     for regularizer in ("none", "l2", "gp"):
         RAE(regularizer=regularizer).prepare(point_model)
         assert "decoder.weight" in point_model.state_dict()
+
+
+def test_the_encoder_s_spectra_too(point_model):
+    point_model.head = nn.Sequential(nn.Linear(3, 3))
+    RAE(regularizer="sn").prepare(point_model)
+    assert "encoder.weight" in point_model.state_dict()
+    objective = RAE(regularizer="sn", spectra="both")
+    assert objective.settings()["spectra"] == "both"
+    objective.prepare(point_model)
+    for name in ("encoder", "head.0", "decoder"):
+        assert f"{name}.parametrizations.weight.original" in point_model.state_dict()
+    with pytest.raises(ValueError, match="did you mean 'both'"):
+        RAE(regularizer="sn", spectra="bth")
 
 
 def test_nothing_to_normalise_is_an_error():

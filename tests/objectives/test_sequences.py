@@ -13,6 +13,8 @@ from molae.nn.autoregressive import AutoregressiveDecoder
 from molae.nn.encoders import RecurrentEncoder
 from molae.nn.feedforward import FeedForwardDecoder
 from molae.nn.heads import ConstantNormalHead, DeltaHead, NormalHead
+from molae.nn.implicit_heads import ImplicitHead
+from molae.nn.stiefel import StiefelHead
 from molae.objectives import objective
 from molae.objectives.regularizers import gradient_penalty
 from molae.types import PAD, Batch
@@ -80,6 +82,9 @@ CASES += [("cvvae", {}, ConstantNormalHead)]
 CASES += [("wae", {"weight": 0.3}, head) for head in (DeltaHead, NormalHead)]
 CASES += [("rae", {"regularizer": r}, DeltaHead) for r in ("none", "l2", "gp", "sn")]
 CASES += [("rae", {"regularizer": "gp", "gradient": "jacobian"}, DeltaHead)]
+CASES += [("geco", {"constraint": name, "warmup": 100}, NormalHead) for name in ("nats", "exact")]
+CASES += [("dae", {}, DeltaHead), ("vcae", {}, ConstantNormalHead), ("strkm", {}, StiefelHead)]
+CASES += [("aae", {}, DeltaHead), ("aae", {}, ImplicitHead), ("avb", {}, ImplicitHead)]
 
 
 @pytest.mark.parametrize(("name", "settings", "head"), CASES, ids=str)
@@ -88,7 +93,7 @@ def test_every_objective_trains_every_decoder(decoder, batch, name, settings, he
     made = objective(name, **settings)
     model = assemble(decoder, head)
     made.prepare(model)
-    (player,) = made.players(model)
+    player, *_ = made.players(model)
     optimizer = torch.optim.Adam(player.parameters, 0.02)
     losses = []
     for step in range(25):

@@ -15,10 +15,10 @@ from molae.datasets.images import read_images
 from molae.names import MIDPOINTS
 from molae.pictures import pixels_of, text_of
 from molae.workflows.data import load_data
-from molae.workflows.evaluate_images import decoded, densities_of, encoded
+from molae.workflows.evaluate_images import decoded, densities_of, encoded, image_data
 from molae.workflows.evaluate_run import evaluate_model, evaluate_run
 from molae.workflows.evaluation import DATA
-from molae.workflows.held_images import held_images
+from molae.workflows.held_images import held_images, images_of
 from molae.workflows.image_evaluation import MIDDLES, OF_RUN, RECONSTRUCTIONS, definitions
 from molae.workflows.image_page import image_page
 from molae.workflows.report import write_report
@@ -123,6 +123,8 @@ def test_features_are_asked_for_by_name(run, done):
         evaluate_model(run, n=N, features="inception")
     with pytest.raises(ValueError, match="expected at least 2 images"):
         evaluate_run(run, reference=None, train=None, n=1)
+    with pytest.raises(ValueError, match="expected at least 2 images"):
+        evaluate_model(run, n=1)
     with pytest.raises(ValueError, match="density of this run 'flow'"):
         densities_of(run, ["flow"])
 
@@ -181,3 +183,48 @@ def test_the_images_of_codes_are_those_of_the_run(run):
     wanted = [pixels_of(text) for text in run.decode(z)]
     assert np.array_equal(decoded(run, z), wanted)
     assert len(read_images("digits").pixels) == len(open_images("digits"))
+
+
+# Images that need fitting ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shrunk(tmp_path_factory):
+    """A run of digits at 6 x 6, of a file of 8 x 8, and that file."""
+    folder = tmp_path_factory.mktemp("shrunk")
+    file = folder / "digits.npz"
+    np.savez(file, images=open_images("digits").images[:300])
+    return train(
+        file, folder / "run", steps=2, batch_size=64, latent_dim=4, components=2, width=0.25,
+        image_size=6, validation=0.3, device="cpu", precision="fp32", progress=False, workers=1,
+        remembered=False,
+    ), file  # fmt: skip
+
+
+def test_one_rule_says_what_is_held_out(shrunk):
+    """Files that are read again, from the cache or not, and texts: the same are held out."""
+    run, file = shrunk
+    cached = load_data([file], codec=run.codec).data
+    _, wanted = hold_out(cached, 0.3, 0)
+    assert len(wanted) == run.card["counts"]["validation"] > 50
+    texts = [text_of(image) for image in np.load(file)["images"]]
+    read, _ = images_of(run.codec, file)
+    for data in (cached, read, image_data(texts, run.codec)):
+        assert data.keys.tolist() == cached.keys.tolist()
+        found = held_images(run, None, data)
+        assert np.array_equal(found.pixels, wanted.bytes(range(len(wanted))))
+    by_texts = evaluate_run(run, reference=None, train=texts, n=N, densities=["prior"])
+    by_file = evaluate_model(run, train=file, n=N, densities=["prior"])
+    assert by_texts.numbers == by_file.numbers
+    assert by_texts.about["held_out"]["images"] == len(wanted)
+
+
+def test_smaller_images_are_set_on_black_and_it_is_said(tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.full((30, 8, 8), 255, np.uint8))
+    found = load_data([tmp_path / "x.npz"], image_size=12)
+    assert found.remarks == [
+        f"{tmp_path / 'x.npz'}: images of 8 x 8 pixels are set on black at 12 x 12, not enlarged"
+    ]
+    assert found.data.bytes([0]).sum() == 255 * 64
+    assert load_data([tmp_path / "x.npz"], image_size=6).remarks == []
+    assert load_data([tmp_path / "x.npz"]).remarks == []

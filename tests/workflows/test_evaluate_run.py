@@ -122,6 +122,13 @@ def test_reconstruction_counts_what_cannot_be_encoded(run, smiles):
     assert measures.greedy_share(run, nothing) == measures.stochastic_share(run, nothing, 0) == 0
 
 
+def test_distortion_is_nats_of_the_text_at_its_code(run, smiles):
+    data = measures.sequences(run, smiles[:5])
+    each = [-run.model.likelihood(run.codes(x[None])).log_prob(x[None]).item() for x in data.x]
+    assert measures.distortion(run, data) == pytest.approx(sum(each) / 5, rel=1e-5)
+    assert measures.distortion(run, measures.sequences(run, ["C1CC"])) is None
+
+
 def test_decoding_in_pieces_changes_nothing(run, monkeypatch):
     monkeypatch.setattr(measures, "_DECODED", 4)
     z, shares = run.density("prior").sample_rows(0, torch.arange(10)), []

@@ -8,8 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from molae.chem.molecules import canonical
+from molae.runs.run import Run
 from molae.workflows.encode import columns, decode_file, encode_file, read_codes
 from molae.workflows.output import open_output
 from molae.workflows.prepare import prepare_file
@@ -17,6 +19,8 @@ from molae.workflows.reconstruct import reconstruct
 from molae.workflows.score import score_file
 
 FAST = {"workers": 1}
+#: The run is hardly trained: no number of steps corrects its codes.
+ONCE = {**FAST, "refine": 1}
 
 
 def rows_of(path):
@@ -30,12 +34,12 @@ def test_codes_there_and_back(run, molecules, smiles, tmp_path, suffix):
         pytest.importorskip("pyarrow")
     path = tmp_path / f"codes.{suffix}"
     rejects = tmp_path / "rejects.csv"
-    done = encode_file(run, molecules, path, rejects=rejects, **FAST)
+    done = encode_file(run, molecules, path, rejects=rejects, **ONCE)
     assert (done.written, done.rejected) == (300, 1)
     assert rows_of(rejects)[0]["line"] == "151"
     z = read_codes(path, run.size)
     assert z.shape == (300, run.size)
-    np.testing.assert_allclose(z, run.encode(smiles).numpy(), atol=1e-4)
+    np.testing.assert_allclose(z, run.encode(smiles, refine=1).numpy(), atol=1e-4)
     out = tmp_path / "back.smi"
     back = decode_file(run, path, out)
     assert (back.written, back.invalid) == (300, 0)
@@ -61,24 +65,24 @@ def test_codes_of_another_size_are_refused(run, tmp_path):
 
 
 def test_codes_through_a_pipe(run, molecules, smiles, tmp_path, monkeypatch, capfdbinary):
-    encode_file(run, molecules, "-", **FAST)
+    encode_file(run, molecules, "-", **ONCE)
     sys.stdout.flush()
     table = capfdbinary.readouterr().out
     assert table.startswith(b"line\tsmiles\tz1\tz2\t")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(table)))
     assert decode_file(run, "-", tmp_path / "back.smi").written == 300
-    assert (tmp_path / "back.smi").read_text().split() == run.decode(run.encode(smiles))
+    assert (tmp_path / "back.smi").read_text().split() == run.decode(run.encode(smiles, refine=1))
 
 
 def test_codes_are_written_piece_by_piece(run, molecules, tmp_path, monkeypatch):
     monkeypatch.setattr("molae.workflows.reading.chunks.__defaults__", (64,))
-    encode_file(run, molecules, tmp_path / "whole.npy", **FAST)
+    encode_file(run, molecules, tmp_path / "whole.npy", **ONCE)
     z = np.load(tmp_path / "whole.npy")
     assert (z.shape, z.dtype) == ((300, run.size), np.float32)
 
 
 def test_decoding_with_a_temperature(run, molecules, tmp_path):
-    encode_file(run, molecules, tmp_path / "z.npy", **FAST)
+    encode_file(run, molecules, tmp_path / "z.npy", **ONCE)
 
     def texts(**options):
         decode_file(run, tmp_path / "z.npy", tmp_path / "o.smi", **options)
@@ -105,7 +109,7 @@ def test_nonsense_leaves_no_output_but_rejects(run, tmp_path):
 
 
 def test_reconstruct(run, molecules):
-    result = reconstruct(run, molecules, limit=200, **FAST)
+    result = reconstruct(run, molecules, limit=200, **ONCE)
     assert result.tried + result.rejected == 200
     assert result.exact + len(result.misses) == result.tried
     assert result.rate == result.exact / result.tried
@@ -113,6 +117,28 @@ def test_reconstruct(run, molecules):
     assert miss.smiles != miss.decoded
     assert miss.similarity is None or 0 <= miss.similarity <= 1
     assert canonical(miss.smiles) == miss.smiles
+
+
+def test_what_was_missed_is_not_encoded_again(run, molecules, monkeypatch):
+    seen, encode = [], run.model.encode
+    monkeypatch.setattr(run.model, "encode", lambda x, *c: seen.append(len(x)) or encode(x, *c))
+    result = reconstruct(run, molecules, limit=40, refine=2, **FAST)
+    assert result.direct < result.tried == sum(seen) == 40
+
+
+def test_codes_that_were_corrected_in_vain_are_counted(smiles, tmp_path):
+    tiny = Run.load("tiny", "cpu")
+    source = tmp_path / "some.smi"
+    source.write_text("\n".join(smiles[:50]))
+    done = encode_file(tiny, source, tmp_path / "z.npy", refine=3, **FAST)
+    back = tiny.decode(torch.from_numpy(np.load(tmp_path / "z.npy")))
+    assert done.missed == sum(
+        a != b for a, b in zip(tiny.spelling(smiles[:50]), back, strict=True)
+    )
+    result = reconstruct(tiny, source, refine=3, **FAST)
+    assert (result.tried, len(result.misses)) == (50, done.missed)
+    assert result.direct < result.exact < result.tried
+    assert encode_file(tiny, source, tmp_path / "z.npy", refine=0, **FAST).missed == 0
 
 
 def test_score(tmp_path):

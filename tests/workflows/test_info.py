@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from molae.codecs import CharacterCodec, restricted_codec, shipped_codec
 from molae.runs import Run
-from molae.workflows.expressed import elements, expressed, limits, longest
 from molae.workflows.info import info, shipped
 
 
@@ -69,35 +66,23 @@ def test_a_run_that_is_in_no_folder(run):
 
 def test_what_grammars_express():
     small = restricted_codec(["CCO", "C[C@H](N)Br", "C/C=C/C"], max_steps=30)
-    assert expressed(small).startswith("C N O Br; stereocentres, cis and trans bonds; no charges")
-    assert longest(small) == "29 tokens of Kekulé SMILES"
-    assert "rejected" in limits(small)
+    assert small.expresses.startswith("C N O Br; stereocentres, cis and trans bonds; no charges")
+    assert small.longest == "29 tokens of Kekulé SMILES"
+    assert "rejected" in small.limits
     general = shipped_codec("smiles", 50)
-    count = int(expressed(general).split(" elements")[0])
+    count = int(general.expresses.split(" elements")[0])
     assert count > 90
-    assert "mixtures" in expressed(general)
-    assert "no " not in expressed(general)
+    assert "mixtures" in general.expresses
+    assert "no " not in general.expresses
     published = shipped_codec("zinc")
-    assert expressed(published).startswith("C N O S P F Cl Br I")
-    assert longest(published).endswith("rules")
-    assert "validity is not promised" in limits(published)
-    assert expressed(shipped_codec("equation")) == limits(shipped_codec("equation")) == ""
+    assert published.expresses.startswith("C N O S P F Cl Br I")
+    assert published.longest.endswith("rules")
+    assert "validity is not promised" in published.limits
+    assert shipped_codec("equation").expresses == shipped_codec("equation").limits == ""
 
 
 def test_what_characters_express():
     codec = CharacterCodec("CNO()", max_steps=20)
-    assert expressed(codec) == ""
-    assert longest(codec) == "19 characters"
-    assert "whether it is a molecule or not" in limits(codec)
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (("[C@@H]", "Br", "[13C]", "(", "1", "[N+]"), ["C", "N", "Br"]),
-        (("[nH]", "c", "[se]", "Cl", "H", "[H]"), ["C", "N", "Cl", "Se"]),
-        (("=", "%1", "/"), []),
-    ],
-)
-def test_elements_of_terminals(words, expected):
-    assert elements(words) == expected
+    assert codec.expresses == ""
+    assert codec.longest == "19 characters"
+    assert "whether it is a molecule or not" in codec.limits

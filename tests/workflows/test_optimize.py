@@ -105,6 +105,7 @@ def test_going_on(tmp_path):
         ({"oracle": "qed", "retrain": "every=5", "strategy": "genetic"}, "goes with the strategy"),
         ({"oracle": "qed", "baselines": ["nothing"]}, "unknown strategy"),
         ({"oracle": "qed", "batch": 0}, "batch is 0"),
+        ({"oracle": "qed", "filters": ["pain"]}, "did you mean 'pains'"),
         ({"oracle": "equation"}, "scores expressions, and this model writes molecules"),
         ({"oracle": "qed", "density": "flow"}, "flow"),
         ({"oracle": "qed", "start": "nowhere.smi"}, "no such file"),
@@ -128,6 +129,7 @@ def test_a_start(tmp_path):
     optimize(counted, "heavy_atoms", start=listed, say=said.append, **FAST)
     assert [row["smiles"] for row in rows(counted)][:4] == ["CCO", *texts[1:]]
     assert "1 rows were left out: 1 syntax" in said[0]
+    assert len(said) == 1
     done = optimize(free, "heavy_atoms", start=listed, start_free=True, **FAST)
     assert not {"CCO", *texts} & {row["smiles"] for row in rows(free)}
     assert done.record.given == [3.0, 6.0, 5.0, 3.0]
@@ -136,7 +138,9 @@ def test_a_start(tmp_path):
     table.write_text("name,smi,score\na,OCC,1\nb,CCO,3\nc,CCCC,7\n")
     done = optimize(known, "heavy_atoms", start=table, **FAST)
     assert done.record.given == [2.0, 7.0]  # what is said, replicates averaged
-    optimize(tmp_path / "few", "qed", start=listed, start_limit=2, **{**FAST, "calls": 2})
+    few = {**FAST, "calls": 2}
+    optimize(tmp_path / "few", "qed", start=listed, start_limit=2, say=said.append, **few)
+    assert "2 texts to start from have no score and are a call each, of 2" in said[-1]
     assert {row["smiles"] for row in rows(tmp_path / "few")} < {"CCO", *texts}
 
 
@@ -181,6 +185,55 @@ def test_molecules_without_a_model(tmp_path):
     optimize(out, "heavy_atoms", strategy="genetic", library=library, calls=12, batch=6)
     assert json.loads((out / "campaign.json").read_text())["model"] is None
     assert len(rows(out)) == 12
+
+
+def test_genetic_begins_with_the_start(tmp_path):
+    """Without a model, and within the size that is required."""
+    out, start = tmp_path / "out", ["NCCO", "c1ccccc1CC", "CCCCC"]
+    options = {"strategy": "genetic", "requirements": ["heavy_atoms<=9"], "batch": 4}
+    optimize(out, "heavy_atoms", start=start, calls=15, **options)
+    table = rows(out)
+    assert json.loads((out / "campaign.json").read_text())["model"] is None
+    assert [row["smiles"] for row in table][:3] == ["NCCO", "CCc1ccccc1", "CCCCC"]
+    assert len(table) == 15
+    assert not any(row["error"] for row in table)  # nothing larger was proposed
+    nothing = optimize(tmp_path / "no", "1/rings", start=["CC", "CCC"], calls=9, **options)
+    assert nothing.ended.startswith("nothing new was proposed")  # no parent has a score
+    with pytest.raises(ValueError, match="no molecule meets heavy_atoms<3, heavy_atoms>5"):
+        optimize(
+            tmp_path / "none", "qed", start=start, strategy="gp_genetic",
+            requirements=["heavy_atoms<3,heavy_atoms>5"],
+        )  # fmt: skip
+    assert not (tmp_path / "none").exists()
+
+
+def test_filters_beside_requirements(tmp_path):
+    texts = ["CCO", "CC=O", "CCCCCCCCCC", "C1=CC(=O)C=CC1=O"]
+    demands = {"requirements": ["mw<140"], "filters": ["brenk", "pains"]}
+    done = optimize(tmp_path / "out", "qed", start=texts, **demands, **{**FAST, "calls": 4})
+    table = rows(tmp_path / "out")
+    assert list(table[0])[2:] == ["score", "qed", "mw", "filter_brenk", "filter_pains", "error"]
+    assert [row["error"] for row in table] == [
+        "",
+        "filter brenk: aldehyde",
+        "requirement mw<140 is not met",
+        "filter brenk: chinone_1",
+    ]
+    assert [row["filter_brenk"] for row in table] == ["1.0", "0.0", "0.0", "0.0"]
+    assert table[3]["filter_pains"] == "0.0"
+    assert done.record.counts["failures"] == 3
+    assert "filters: brenk, pains" in (tmp_path / "out" / "report.html").read_text()
+    with pytest.raises(CampaignError, match=r"filters was \['brenk', 'pains'\]"):
+        optimize(tmp_path / "out", resume=True, filters=["nih"])
+
+
+def test_a_campaign_of_an_older_molae_goes_on(tmp_path):
+    optimize(tmp_path / "out", "qed", **FAST)
+    place = tmp_path / "out" / "campaign.json"
+    known = json.loads(place.read_text())
+    del known["filters"]
+    place.write_text(json.dumps(known))
+    assert len(optimize(tmp_path / "out", resume=True, calls=10).evaluations) == 10
 
 
 def test_an_oracle_from_python(tmp_path, tiny_run):
@@ -245,6 +298,7 @@ def test_expressions(tmp_path, expressions):
     for options, told in (
         ({"oracle": "qed"}, "writes none"),
         ({"oracle": "equation", "requirements": ["mw<5"]}, "requirements are of molecules"),
+        ({"oracle": "equation", "filters": ["pains"]}, "filters are of molecules"),
         ({"oracle": "equation", "strategy": "genetic"}, "is of molecules"),
     ):
         with pytest.raises(ValueError, match=told):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from molae.datasets.files import DataError
-from molae.names import DENSITIES
+from molae.names import FITTED_DENSITIES
 from molae.resources import report_template
 from molae.workflows import svg
 from molae.workflows.evaluate_run import evaluate_run
@@ -107,9 +107,11 @@ def test_nothing_needs_a_pointer_to_be_read(done, read):
 def test_lines_are_told_apart_without_colours():
     """Each density that there is has its own dashes, in the plots and beside its name."""
     style = report_template()
-    for part in (r"svg \.c(\d)\.line \{ (stroke-dasharray.*?) \}", r"\.key \.c(\d) i \{ (.*?) \}"):
+    lines = r"svg \.c(\d+)\.line \{ (stroke-dasharray.*?) \}"
+    keys = r"\.key \.c(\d+) i \{ (.*?) \}"
+    for part in (lines, keys):
         found = dict(re.findall(part, style, re.S))
-        assert list(found) == [str(number) for number in range(1, len(DENSITIES))]
+        assert list(found) == [str(number) for number in range(1, 1 + len(FITTED_DENSITIES))]
         assert len(set(found.values())) == len(found)
 
 

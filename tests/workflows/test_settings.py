@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 
 import pytest
+import torch
 
-from molae.names import DECODERS, ENCODERS, HEADS, OBJECTIVES, REGULARIZERS
-from molae.objectives import Cyclical, Linear, objective
+from molae.codecs import ImageCodec
+from molae.names import DECODERS, ENCODERS, HEADS, LIKELIHOODS, OBJECTIVES, REGULARIZERS
+from molae.objectives import Cyclical, Linear, objective, objective_class
 from molae.objectives.published import published_weights
+from molae.runs import build
+from molae.types import Batch
 from molae.workflows.asked import Asked
 from molae.workflows.settings import settings
 from molae.workflows.usual import USUAL
 
 
 def asked(**options):
-    nothing = {field.name: None for field in fields(Asked)} | {"properties": ()}
+    nothing = {field.name: None for field in fields(Asked)} | {"properties": (), "options": {}}
     return Asked(**(nothing | options))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_usual_settings_are_those_of_the_objective(name):
-    table = settings(asked(objective=name))
+    medium = objective_class(name).media[0]
+    table = settings(asked(objective=name), medium=medium)
     made = objective(**table["objective"])
     assert table["objective"] == {"name": name} | {
-        option: made.settings()[option] for option in USUAL["sequences"].objectives[name]
+        option: made.settings()[option] for option in USUAL[medium].objectives.get(name, ())
     }
     assert table["model"]["head"]["name"] in HEADS
-    assert table["grammar"] == "smiles"
+    assert table["grammar"] == USUAL[medium].grammar
+    assert "prior" not in table["model"]
     assert "properties" not in table
 
 
@@ -59,6 +66,32 @@ def test_weights():
         assert settings(asked(objective=name, weight=0.25))["objective"]["weight"] == 0.25
     scaled = settings(asked(objective="vae", noise_scale=0.01))["objective"]
     assert scaled == {"name": "vae", "beta": 1 / 56, "noise_scale": 0.01}
+
+
+def test_options_go_to_the_part_that_they_name():
+    own = {"scales": [1, 2], "head.bound": 3}
+    table = settings(asked(objective="wae", head="normal", options=own))
+    assert table["objective"] == {"name": "wae", "weight": 10.0, "scales": [1, 2]}
+    assert table["model"]["head"] == {"name": "normal", "bound": 3}
+    own = {"decoder.layers": 2, "encoder.pooling": True}
+    told = settings(asked(decoder="feedforward", options=own))
+    assert told["model"]["decoder"] == {"name": "feedforward", "layers": 2}
+    assert told["model"]["encoder"]["pooling"] is True
+    for wrong in ("sampels", "head.sampels", "decoder.sampels", "prior.sampels"):
+        with pytest.raises(ValueError, match="sampels"):
+            settings(asked(objective="vae", prior="flow", options={wrong: 3}))
+    with pytest.raises(ValueError, match="fitted to codes after training"):
+        settings(asked(objective="vae", prior="gmm"))
+    learnt = settings(asked(objective="vae", prior="flow", options={"prior.transforms": 2}))
+    assert learnt["model"]["prior"] == {"name": "flow", "transforms": 2}
+    with pytest.raises(ValueError, match="name another prior"):
+        settings(asked(options={"prior.transforms": 2}))
+
+
+def test_objectives_and_heads_that_do_not_go_together():
+    for goal, head in (("vae", "delta"), ("cvvae", "delta"), ("cvvae", "normal")):
+        with pytest.raises(ValueError, match=f"'{goal}' .*head '.*'"):
+            settings(asked(objective=goal, head=head))
 
 
 def test_noise_of_a_constant_head_is_its_scale():
@@ -139,7 +172,7 @@ def test_every_net_is_for_one_kind_of_data():
 def test_usual_settings_of_images(name):
     table = images(objective=name)
     made = objective(**table["objective"])
-    usual = USUAL["images"].objectives[name]
+    usual = USUAL["images"].objectives.get(name, {})
     assert {option: made.settings()[option] for option in usual} == usual
     assert table["model"]["encoder"] == {"name": "image"}
     assert table["model"]["decoder"] == {"name": "image"}
@@ -170,8 +203,57 @@ def test_weights_are_the_published_ones(options, theirs):
     assert wide == pytest.approx({name: 2 * value for name, value in found.items()})
 
 
+@pytest.mark.parametrize("name", sorted(OBJECTIVES.keys() - {"vae", "cvvae", "wae", "rae", "ae"}))
+def test_what_the_authors_do_not_have_has_no_weights_of_theirs(name):
+    table = images(objective=name)["objective"]
+    assert published_weights(table, 16, (1, 32, 32), 0.5**0.5) == {}
+
+
+def test_the_penalty_that_the_authors_do_not_have_has_no_weight_of_theirs():
+    for gradient, theirs in (("squared", {"b", "a"}), ("jacobian", {"b"})):
+        table = images(regularizer="gp", gradient=gradient)["objective"]
+        assert set(published_weights(table, 16, (1, 32, 32), 0.5**0.5)) == theirs
+
+
+@pytest.mark.parametrize(("options", "theirs"), PUBLISHED)
+@pytest.mark.parametrize("sigma", [0.1, 1.0])
+def test_sigma_does_not_change_what_is_best(sigma, options, theirs):
+    """With usual weights the loss is 1 / (2 sigma^2) times the usual one, and a constant."""
+    x = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for given in (0.5**0.5, sigma):
+        wide = {} if given != sigma else {"sigma": sigma}
+        asked = options | wide
+        if "weight" in asked:  # the one that is given, of AE-L2
+            asked["weight"] /= 2 * given**2
+        config = images(**asked, width=0.25)
+        torch.manual_seed(1)
+        run = build(config, ImageCodec(8, 8, 1))
+        loss = run.objective.terms(run.model, Batch(x), 0).loss().item()
+        losses.append(loss - 64 * (math.log(given) + 0.5 * math.log(2 * math.pi)))
+        units = published_weights(config["objective"], 16, (1, 32, 32), given)
+        assert units == pytest.approx(theirs, rel=0.03)
+    assert losses[1] == pytest.approx(losses[0] / (2 * sigma**2), rel=1e-4)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_where_sigma_is_learnt_the_loss_is_the_bound(likelihood):
+    fixed = likelihood == "gaussian"
+    for name, published in (("vae", 0.312), ("cvvae", 0.039)):
+        table = images(objective=name, likelihood=likelihood)["objective"]
+        assert table["beta"] == (published if fixed else 1.0)
+        assert images(objective=name, likelihood=likelihood, beta=2.0)["objective"]["beta"] == 2.0
+    weight = images(objective="wae", likelihood=likelihood)["objective"]["weight"]
+    factor = {"gaussian": 1.0, "bernoulli": 2.0}.get(likelihood, 12.5)
+    assert weight == pytest.approx(31.0 * factor)
+    if likelihood in ("quantised", "discretised"):
+        given = images(objective="vae", likelihood=likelihood, sigma=0.1)["objective"]
+        assert given["beta"] == pytest.approx(0.312 * 50)
+
+
 def test_every_regularizer_of_images_has_its_weights():
     assert {"none", *USUAL["images"].regularized} == set(REGULARIZERS)
+    assert images(regularizer="sn")["objective"]["spectra"] == "both"
     assert images(regularizer="gp")["objective"]["gradient"] == "squared"
     assert images(regularizer="gp", gradient="jacobian")["objective"]["gradient"] == "jacobian"
     assert "gradient" not in images(regularizer="l2")["objective"]

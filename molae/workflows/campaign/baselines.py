@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from molae.chem.molecules import canonical
+from molae.names import REFINE
 from molae.oracles.base import Answer
-from molae.runs.run import REFINE, Run
+from molae.runs.run import Run
 from molae.training.checkpoint import branch, grow
 from molae.workflows.campaign.known import Known
 from molae.workflows.campaign.strategy import Candidate, State, Strategy

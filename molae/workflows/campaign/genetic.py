@@ -15,6 +15,7 @@ from torch import Tensor
 from molae.chem.fingerprints import morgan
 from molae.chem.genetic import offspring
 from molae.chem.molecules import MoleculeError
+from molae.chem.requirements import parse_requirements
 from molae.chem.surgery import Limits, graph
 from molae.names import pick
 from molae.optimize.fingerprint import TanimotoGP, confidence_bound, log_expected_improvement
@@ -31,6 +32,8 @@ _PATIENCE = 20
 _RADIUS, _SIZE, _KEPT = 2, 2048, 20_000
 #: Candidates from which a batch is chosen, for each that is wanted.
 _SHORTLIST = 10
+#: More heavy atoms than any requirement means.
+_MOST = 10_000
 
 
 class Genetic(Strategy):
@@ -301,6 +304,27 @@ class Breeding:
             )  # fmt: skip
             found |= {c: None for c in children if c is not None and c not in known}
         return list(found)
+
+
+def limits_of(requirements: Sequence[str]) -> Limits:
+    """The sizes of offspring that requirements of ``heavy_atoms`` allow; others are not looked at.
+
+    Where none says how large, the default is the limit, or twice the smallest size if that is
+    more.
+
+    Raises:
+        ValueError: A requirement cannot be read, or no size meets all of them.
+    """
+    wanted = [r for r in parse_requirements(requirements) if r.name == "heavy_atoms"]
+    sizes = [n for n in range(1, _MOST) if all(r.holds({r.name: float(n)}) for r in wanted)]
+    if not sizes:
+        told = ", ".join(map(str, wanted))
+        raise ValueError(
+            f"no molecule meets {told}: ask for a number of heavy atoms that there is"
+        )
+    smallest, largest = Limits().atoms
+    low = sizes[0] if sizes[0] > 1 else min(smallest, sizes[-1])
+    return Limits((low, sizes[-1] if sizes[-1] < _MOST - 1 else max(largest, 2 * low)))
 
 
 def parents_of(told: Known, n: int) -> dict[str, float]:

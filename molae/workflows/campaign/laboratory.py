@@ -192,9 +192,9 @@ class Laboratory:
         if text in self.values or text in self._given:
             self.counts["duplicates"] += 1
             return _answer(self.values[text]) if text in self.values else self._given[text]
-        if self.criteria.drops and (reason := self.criteria.verdict(text).reason):
+        if self.criteria.drops and (found := self.criteria.verdict(text)).kind:
             self.counts["unmet"] += 1
-            return failure(f"requirement {reason} is not met")
+            return failure(f"{found.kind} {found.reason} is not met")
         return None
 
     def _learn(self, answers: Mapping[str, Answer]) -> None:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from molae.draws import normals
+from molae.names import REFINE
 from molae.oracles.base import Answer
 from molae.oracles.ledger import Evaluation
-from molae.runs.run import REFINE, Run
+from molae.runs.run import Run
 from molae.training.checkpoint import branch, grow
 from molae.workflows.campaign.known import Known
 from molae.workflows.campaign.strategy import Candidate, State, Strategy

@@ -15,8 +15,10 @@ from molae.workflows.campaign.campaign import Campaign, Progress, Show
 from molae.workflows.campaign.folder import BASELINES, Folder
 from molae.workflows.campaign.report import write_results
 from molae.workflows.campaign.settings import (
+    DEFAULTS,
     Say,
     Start,
+    check_kind,
     check_same,
     complete,
     load_model,
@@ -75,7 +77,12 @@ class Crew:
 
 
 def settle(
-    folder: Folder, asked: Mapping[str, Any], resume: bool, free: Sequence[str] = ()
+    folder: Folder,
+    asked: Mapping[str, Any],
+    resume: bool,
+    free: Sequence[str] = (),
+    *,
+    laboratory: bool = False,
 ) -> dict[str, Any]:
     """The settings of a campaign: those in the folder, or those of a new one.
 
@@ -84,14 +91,16 @@ def settle(
         asked: What is asked for, None where nothing is said.
         resume: Whether it is there.
         free: Settings that may change when it goes on.
+        laboratory: Whether people measure, and no oracle scores.
 
     Raises:
         CampaignError: The folder is taken, holds none, or one with other settings.
     """
+    check_kind(folder, laboratory)
     if not resume:
         folder.check_free()
         return complete(asked)
-    was = folder.settings()
+    was = DEFAULTS | folder.settings()  # an older molae did not know of all of them
     check_same(was, asked, free)
     return was | {name: asked[name] for name in free if asked.get(name) is not None}
 

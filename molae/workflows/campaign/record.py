@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,6 +43,11 @@ class Record:
         scored = [each for each in self.evaluations if not each.answer.failed]
         sign = 1.0 if self.minimize else -1.0
         return sorted(scored, key=lambda each: (sign * each.answer.score, each.call))
+
+    @property
+    def failures(self) -> Counter[str]:
+        """Why calls have no score, and how many."""
+        return Counter(each.answer.error for each in self.evaluations if each.answer.error)
 
     def traces(self) -> dict[str, Floats]:
         """The best so far and the mean of the best ten, for each call, (n,)."""

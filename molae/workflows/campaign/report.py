@@ -45,7 +45,7 @@ _PARTS_OF_TIME = {
 }
 _WHAT_COUNTS = {
     "calls": "new texts that were given to the oracle: what the budget counts",
-    "failures": "calls that gave no score: errors, timeouts, unmet requirements",
+    "failures": "calls that gave no score: errors, timeouts, unmet requirements, filters",
     "cached": "calls whose answer was on disc already",
     "duplicates": "candidates that had been scored before; free",
     "known": "candidates that were known before the campaign; free",
@@ -109,7 +109,7 @@ def _body(
         _best_table(best),
         _parts(record),
         _counts(record),
-        _failures(record.evaluations),
+        _failures(record),
         _seconds(record),
     ]
     return "\n".join(section for section in sections if section)
@@ -130,6 +130,8 @@ def _about(record: Record, settings: Mapping[str, Any]) -> str:
     what.append(f"seed {settings['seed']}")
     if settings.get("requirements"):
         what.append("required: " + ", ".join(settings["requirements"]))
+    if settings.get("filters"):
+        what.append("filters: " + ", ".join(settings["filters"]))
     lines = [
         f"{settings.get('date', '')}, molae {__version__}, model {settings.get('model')}.",
         "; ".join(what) + ".",
@@ -168,7 +170,8 @@ def _trace(record: Record, traces: Mapping[str, Floats]) -> str:
     )
     plot = svg.lines(traces, "calls", "Scores over the calls", dots=record.scores)
     return (
-        f'<h2>Trace</h2>\n<p class="soft">Dots are single calls.</p>\n<ul class="key">{keys}</ul>'
+        '<h2>Trace</h2>\n<p class="soft">Dots are single calls; those far off the others lie on '
+        f'the edge.</p>\n<ul class="key">{keys}</ul>'
         f'\n<div class="plots broad" style="grid-template-columns: 1fr">{plot}</div>'
     )
 
@@ -274,11 +277,11 @@ def _counts(record: Record) -> str:
     return _table("What was counted", ["", "texts", ""], rows)
 
 
-def _failures(evaluations: Sequence[Evaluation]) -> str:
-    reasons = Counter(each.answer.error for each in evaluations if each.answer.error)
+def _failures(record: Record) -> str:
+    reasons = record.failures
     if not reasons:
         return ""
-    rows = [[escape(str(reason)), f"{count:,}"] for reason, count in reasons.most_common(TOP)]
+    rows = [[escape(reason), f"{count:,}"] for reason, count in reasons.most_common(TOP)]
     return _table("Why there was no score", ["reason", "calls"], rows)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from molae.chem.molecules import canonical
 from molae.oracles import Oracle, oracle
 from molae.oracles.base import Answer
 from molae.runs.folder import WEIGHTS, RunError
@@ -24,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "timeout": 600.0,
     "retries": 0,
     "requirements": [],
+    "filters": [],
     "minimize": False,
     "calls": 500,
     "batch": 10,
@@ -91,18 +93,28 @@ def is_laboratory(settings: Mapping[str, Any]) -> bool:
     return bool(settings.get("laboratory"))
 
 
-def check_laboratory(folder: Folder) -> None:
-    """Whether suggestions and measured values go into a folder.
+def check_kind(folder: Folder, laboratory: bool) -> None:
+    """Whether what scores in a folder is what is wanted there; nothing where none was begun.
+
+    Args:
+        folder: Of the campaign.
+        laboratory: Whether people shall measure; else it is an oracle.
 
     Raises:
-        CampaignError: The campaign there has an oracle.
+        CampaignError: It is the other one, and how to go on with that.
     """
-    if folder.begun and not is_laboratory(folder.settings()):
+    if not folder.begun or is_laboratory(folder.settings()) == laboratory:
+        return
+    if laboratory:
         raise CampaignError(
             f"the campaign in {folder.path} has an oracle: go on with it by molae optimize "
             f"--resume, or begin a laboratory of its own: molae suggest -o NEW --start "
             f"{folder.path / EVALUATIONS}"
         )
+    raise CampaignError(
+        f"the campaign in {folder.path} has no oracle but a laboratory: go on with molae suggest "
+        "and molae tell, or choose another folder with -o"
+    )
 
 
 def make_oracle(settings: Mapping[str, Any], given: Oracle | None) -> Oracle:
@@ -116,10 +128,6 @@ def make_oracle(settings: Mapping[str, Any], given: Oracle | None) -> Oracle:
         ValueError: It cannot be made.
         CampaignError: It was given from Python, and is not given now.
     """
-    if is_laboratory(settings):
-        raise CampaignError(
-            "this campaign has no oracle but a laboratory: go on with molae suggest and molae tell"
-        )
     if given is not None:
         if given.name != settings["oracle"]:
             raise CampaignError(
@@ -135,25 +143,27 @@ def make_oracle(settings: Mapping[str, Any], given: Oracle | None) -> Oracle:
     return oracle(
         settings["oracle"],
         requirements=settings["requirements"],
+        filters=settings["filters"],
         command=settings["command"],
         timeout=settings["timeout"],
         retries=settings["retries"],
     )
 
 
-def check_fits(scorer: Oracle | None, requirements: Sequence[str], items: str) -> None:
+def check_fits(scorer: Oracle | None, settings: Mapping[str, Any], items: str) -> None:
     """Whether an oracle can score what a model writes.
 
     Args:
         scorer: The oracle, or None for a laboratory, which can score anything.
-        requirements: Which only molecules can meet.
+        settings: Of the campaign: only molecules can meet requirements and pass filters.
         items: What the model writes, as its codec calls them.
 
     Raises:
         ValueError: One is of molecules and the other of expressions or images.
     """
-    if requirements and items != "molecules":
-        raise ValueError("requirements are of molecules, and this model writes none")
+    for demanded in ("requirements", "filters"):
+        if settings[demanded] and items != "molecules":
+            raise ValueError(f"{demanded} are of molecules, and this model writes none")
     reads = None if scorer is None else scorer.reads
     if scorer is None or reads is None or reads == items:
         return
@@ -235,7 +245,7 @@ def read_start(
         RunError: The training files are not found.
     """
     if not isinstance(start, str | Path):
-        spelt = list(start) if run is None else run.spelling(list(start))
+        spelt = [canonical(text) for text in start] if run is None else run.spelling(list(start))
         values: dict[str, float | None] = {text: None for text in spelt if text is not None}
     else:
         values = {}
@@ -259,6 +269,13 @@ def read_start(
     texts = list(chosen(values, limit, settings["seed"], minimize=settings["minimize"]))
     if len(texts) < len(values):
         say(f"{len(texts):,} of {len(values):,} texts to start from are used (--start-limit).")
+    calls, unknown = settings["calls"], sum(values[text] is None for text in texts)
+    if calls is not None and unknown >= calls and not settings["start_free"]:
+        say(
+            f"{unknown:,} texts to start from have no score and are a call each, of {calls:,}: no "
+            "call is left to do better with. Take fewer (--start-limit), give their scores "
+            "(--start-score), or score them outside the budget (--start-free)."
+        )
     return [(text, None if (y := values[text]) is None else Answer(y)) for text in texts]
 
 

@@ -44,9 +44,11 @@ def check_strategy(settings: Mapping[str, Any]) -> None:
 
 def needs_model(settings: Mapping[str, Any]) -> bool:
     """Whether a campaign uses a model: to propose, to begin with draws, or to find its data."""
-    names = [settings["strategy"], *settings.get("baselines", ())]
-    files = [settings["start"], settings["library"]]
-    return any(name in _OF_MODELS for name in names) or None in files[1:] or TRAINING in files
+    names = {settings["strategy"], *settings.get("baselines", ())}
+    start, library = settings["start"], settings["library"]
+    if not names.isdisjoint(_OF_MODELS) or TRAINING in (start, library):
+        return True
+    return library is None and ("screening" in names or start is None)
 
 
 def build(
@@ -74,16 +76,22 @@ def build(
         return _screening(settings, run)
     if name == "sampling":
         return Sampling(_there(run), seed=seed, density=settings["density"])
-    first = _first(settings, run)
-    begin = {} if settings["initial"] is None else {"initial": settings["initial"]}
+    first = _first(settings, run, start)
+    begin = _initial(settings, start)
     if name == "local":
         return LocalSearch(_there(run), first=first, seed=seed, **begin)
     # Imported here: what others need not, takes time.
-    from molae.workflows.campaign.genetic import Genetic, GpGenetic
+    from molae.workflows.campaign.genetic import Genetic, GpGenetic, limits_of
 
     if name == "genetic":
-        return Genetic(first, seed=seed, **begin)
-    return GpGenetic(first, acquisition=settings["acquisition"] or "ucb", seed=seed, **begin)
+        return Genetic(first, limits=limits_of(settings["requirements"]), seed=seed, **begin)
+    return GpGenetic(
+        first,
+        acquisition=settings["acquisition"] or "ucb",
+        limits=limits_of(settings["requirements"]),
+        seed=seed,
+        **begin,
+    )
 
 
 def _there(run: Run | None) -> Run:
@@ -93,10 +101,22 @@ def _there(run: Run | None) -> Run:
     return run
 
 
-def _first(settings: Mapping[str, Any], run: Run | None) -> Strategy:
+def _initial(settings: Mapping[str, Any], start: Start) -> dict[str, Any]:
+    """How many texts with a score strategies begin with that improve on others.
+
+    Where there is a start and nothing else is said, what has a score of it is enough.
+    """
+    if settings["initial"] is not None:
+        return {"initial": settings["initial"]}
+    return {"initial": 1} if start and settings["library"] is None else {}
+
+
+def _first(settings: Mapping[str, Any], run: Run | None, start: Start) -> Strategy:
     """What proposes the first texts of strategies that improve on others."""
     if settings["library"] is not None:
         return _screening(settings, run)
+    if run is None:  # the start is all that there is
+        return Screening([text for text, _ in start], seed=settings["seed"])
     return Sampling(_there(run), seed=settings["seed"], density=settings["density"])
 
 

@@ -76,15 +76,23 @@ def write_trace(
         _axes(brush, plot)
         for x, y in plot.dots(single):
             brush.dot(x, y, "#a9b1b9")
+        right, key = plot.left + plot.width, _key(plot, list(series.values()))
         for number, (name, values) in enumerate(series.items()):
             colour = _COLOURS[number % len(_COLOURS)]
             brush.line(plot.steps(values), colour)
-            place = plot.top + plot.height - 18 * (len(series) - number) + 4
-            right = plot.left + plot.width
+            place = key + 18 * number
             brush.line([(right - 24, place), (right - 4, place)], colour)
             brush.write(right - 30, place, name, anchor="rm")
     with replacing(path) as part:
         image.resize(_SIZE, Image.Resampling.LANCZOS).save(part)
+
+
+def _key(plot: Plot, series: Sequence[Floats]) -> float:
+    """Where the first line of the key stands: at the right, away from where the lines end."""
+    ends = [plot.y(float(v[-1])) for v in series if len(v) and np.isfinite(v[-1])]
+    if ends and np.mean(ends) > plot.top + plot.height / 2:
+        return plot.top + 8
+    return plot.top + plot.height - 18 * len(series) + 4
 
 
 def _axes(brush: _Brush, plot: Plot) -> None:

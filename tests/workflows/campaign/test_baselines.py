@@ -13,7 +13,7 @@ from molae.oracles import oracle
 from molae.oracles.base import Answer, failure
 from molae.oracles.ledger import Ledger
 from molae.workflows.campaign.baselines import LocalSearch, Sampling, Screening
-from molae.workflows.campaign.genetic import Genetic, GpGenetic
+from molae.workflows.campaign.genetic import Genetic, GpGenetic, limits_of
 from molae.workflows.campaign.known import Known, best_rows
 from molae.workflows.campaign.latent import LatentStrategy
 from molae.workflows.campaign.strategy import Candidate
@@ -203,6 +203,20 @@ def test_the_process_leads_the_genetic_algorithm(texts, acquisition):
     )
     assert top(led) > top(screened) + 0.03
     assert len({e.text for e in led.evaluations}) == 100
+
+
+@pytest.mark.parametrize(
+    ("requirements", "atoms"),
+    [
+        ([], (3, 50)),
+        (["mw<500,heavy_atoms<=38"], (3, 38)),
+        (["heavy_atoms<100", "heavy_atoms>=20.5"], (21, 99)),
+        (["heavy_atoms>60"], (61, 122)),
+        (["heavy_atoms==2"], (2, 2)),
+    ],
+)
+def test_limits_of_requirements(requirements, atoms):
+    assert limits_of(requirements) == Limits(atoms)
 
 
 def quick(texts, **settings):

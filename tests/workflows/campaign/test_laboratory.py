@@ -129,6 +129,20 @@ def test_what_is_not_suggested(laboratory):
     assert again.round == 1
 
 
+def test_filters_of_suggestions(tiny, tmp_path):
+    out, demands = tmp_path / "out", {"requirements": ["rings<3"], "filters": ["brenk", "rings"]}
+    _, found = suggest(out, 6, model=tiny, strategy="sampling", **demands)
+    assert len(found) == 6
+    judged = Criteria.typed(**demands)
+    assert not any(judged.verdict(text).kind for text in found)
+    assert json.loads((out / "campaign.json").read_text())["filters"] == ["brenk", "rings"]
+    _, plain = suggest(tmp_path / "plain", 6, model=tiny, strategy="sampling")
+    assert any(judged.verdict(text).kind for text in plain)
+    for options in ({"resume": True}, {}):
+        with pytest.raises(CampaignError, match="no oracle but a laboratory"):
+            optimize(out, "qed", **options)
+
+
 def test_low_values(laboratory):
     lab = laboratory([], minimize=True)
     lab.tell({"CC": [2.0], "N": [1.0]})

@@ -46,6 +46,17 @@ def test_pictures(tmp_path, scores):
     assert ('class="line c0"' in text) == drawn
 
 
+@pytest.mark.parametrize("falling", [False, True])
+def test_the_key_is_away_from_the_lines(tmp_path, falling):
+    scores = np.linspace(1, 0, 50) if falling else np.linspace(0, 1, 50)
+    lines = {f"line {i}": scores + i / 100 for i in range(5)}
+    write_trace(tmp_path / "trace.png", lines, "title")
+    with Image.open(tmp_path / "trace.png") as image:
+        corners = [image.crop((860, top, 880, top + 100)) for top in (24, 290)]
+    found = [(0, 103, 163) in {c for _, c in each.getcolors(1 << 16)} for each in corners]
+    assert found[0 if falling else 1]  # the first line of the key
+
+
 def test_lines_are_steps():
     plot = svg.lines_plot([np.array([0.0, 1.0])], np.zeros(0), (200, 100))
     left, corner, right = plot.steps(np.array([0.0, 1.0]))
