@@ -69,7 +69,8 @@ def test_convdraw_is_in_one_piece():
     for options, words in (
         ({"objective": "vae", "encoder": "convdraw"}, "latent_dim 128"),
         ({"objective": "vae", "encoder": "image", "decoder": "convdraw"}, "one piece"),
-        ({"objective": "rae", "decoder": "convdraw", "latent_dim": 128}, "head 'normal'"),
+        ({"objective": "rae", "decoder": "convdraw", "latent_dim": 128}, "use 'vae', 'iwae'"),
+        ({"objective": "vae", "decoder": "convdraw", "head": "constant"}, "head 'normal'"),
     ):
         with pytest.raises(ValueError, match=words):
             made(**options)
