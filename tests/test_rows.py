@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # names, `python -m molae`) may reach for everything, and nothing but that is allowed to.
 ROWS = {
     **dict.fromkeys(("names", "resources", "types"), 0),
-    **dict.fromkeys(("distributions", "draws", "pictures"), 1),
+    **dict.fromkeys(("distributions", "draws", "pictures", "repeatable"), 1),
     **dict.fromkeys(("grammar", "chem"), 2),
     **dict.fromkeys(("codecs", "densities", "nn"), 3),
     **dict.fromkeys(("datasets", "models"), 4),

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from molae.densities.base import LatentDensity, Progress
-from molae.densities.trained import in_tiles
+from molae.densities.trained import TILE
 from molae.distributions import NormalPosterior
+from molae.repeatable import in_tiles
 
 #: Log-variances lie within it, by a tanh.
 _BOUND = 12.0
@@ -76,7 +77,7 @@ class ConditionalNormal(LatentDensity):
             raise _told_nothing()
         with torch.autocast(context.device.type, enabled=False):
             told = context.to(self.origin)
-            found = self.net(told) if torch.is_grad_enabled() else in_tiles(self.net, told)
+            found = self.net(told) if torch.is_grad_enabled() else in_tiles(self.net, told, TILE)
             mean, raw = found.chunk(2, -1)
         scale = torch.exp(0.5 * _BOUND * torch.tanh(raw / _BOUND))
         return GivenNormal(NormalPosterior(mean, scale))

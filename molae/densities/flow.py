@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from molae.densities.base import Progress
-from molae.densities.trained import BLOCK, Pace, in_tiles, seeded, silenced, train
+from molae.densities.trained import BLOCK, TILE, Pace, silenced, train
 from molae.densities.whitened import Whitened
+from molae.repeatable import in_tiles, seeded
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
@@ -123,7 +124,7 @@ class NormalizingFlow(Whitened):
     def _white_draws(self, u: Tensor) -> Tensor:
         """The first uniform is not used."""
         noise = torch.special.ndtri(u[:, 1:]).to(self.mean)
-        return in_tiles(self._transform().inv, noise)
+        return in_tiles(self._transform().inv, noise, TILE)
 
 
 def _straighten(coupling: Any) -> None:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding
 
 from molae.densities.base import LatentDensity, Progress, codes, not_fitted
-from molae.densities.trained import Pace, in_tiles, seeded, silenced, train
+from molae.densities.trained import TILE, Pace, silenced, train
 from molae.distributions import group_size, nearest_entry
+from molae.repeatable import in_tiles, seeded
 
 #: Different groups of numbers in the codes that are fitted, at most; real codebooks have fewer.
 MOST = 8192
@@ -134,7 +135,7 @@ class IndexDensity(LatentDensity):
     def from_uniforms(self, u: Tensor) -> Tensor:
         """Uniforms (n, G) -> draws (n, D), quantised."""
         network = self._fitted()
-        indices = in_tiles(network.draw, u).long()
+        indices = in_tiles(network.draw, u, TILE).long()
         return self.codebook[indices].flatten(1)
 
     def _indices(self, z: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from molae.densities.base import Progress, not_fitted
-from molae.densities.trained import BLOCK, Pace, in_tiles, seeded, train
+from molae.densities.trained import BLOCK, TILE, Pace, train
 from molae.densities.whitened import Whitened
+from molae.repeatable import in_tiles, seeded
 
 _LOG_2PI = math.log(2.0 * math.pi)
 #: Log-scales lie within it, by a tanh.
@@ -181,7 +182,7 @@ class AutoregressiveDensity(Whitened):
 
     def _white_draws(self, u: Tensor) -> Tensor:
         """The first D uniforms choose components, the others become noise."""
-        return in_tiles(self._fitted().draws, u).to(self.mean)
+        return in_tiles(self._fitted().draws, u, TILE).to(self.mean)
 
     def _fitted(self) -> _Conditionals:
         if self.net is None:

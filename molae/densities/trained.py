@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -50,14 +49,6 @@ class Pace:
             )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Fresh weights that follow from a seed, torch's own generator left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def silenced(layer: nn.Linear) -> nn.Linear:
@@ -142,18 +133,3 @@ def mean_loss(loss: Loss, w: Tensor, seed: int) -> float:
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
-
-
-def in_tiles(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """A function of rows (n, A) -> (n, B), applied to tiles of ``TILE`` rows, the last one padded.
-
-    Every product then has the same shape, so that a row comes out the same to the last bit
-    whatever n is and wherever it stands.
-    """
-    parts = [x] if not len(x) else torch.split(x, TILE)
-    done = []
-    for part in parts:
-        tile = x.new_zeros(TILE, x.shape[1])
-        tile[: len(part)] = part
-        done.append(function(tile)[: len(part)])
-    return torch.cat(done)

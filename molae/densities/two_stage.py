@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from molae.densities.base import Progress, not_fitted
-from molae.densities.trained import Pace, in_tiles, seeded, silenced, train
+from molae.densities.trained import TILE, Pace, silenced, train
 from molae.densities.whitened import Whitened
+from molae.repeatable import in_tiles, seeded
 
 _LOG_2PI = math.log(2.0 * math.pi)
 #: Pairs of a code and a sample of it that are decoded at once.
@@ -130,7 +131,7 @@ class TwoStage(Whitened):
         """The first uniform is not used, the next D become u, the last D the noise."""
         vae, size = self._fitted(), self.size
         noise: Tensor = torch.special.ndtri(u[:, 1:])
-        center = in_tiles(vae.decode, noise[:, :size])
+        center = in_tiles(vae.decode, noise[:, :size], TILE)
         return center + vae.log_scale.exp() * noise[:, size:]
 
     def _fitted(self) -> _SecondStage:

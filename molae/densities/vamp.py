@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from molae.densities.base import LatentDensity, Progress, not_fitted
-from molae.densities.trained import seeded
 from molae.distributions import NormalPosterior
+from molae.repeatable import seeded
 
 #: Numbers (codes times components times dimensions) that are looked at together.
 _TOGETHER = 1 << 24

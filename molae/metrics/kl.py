@@ -16,6 +16,7 @@ from torch import Tensor
 from molae.datasets.arrays import DataSet
 from molae.distributions import NormalPosterior, Prior, rate
 from molae.models import Autoencoder
+from molae.repeatable import seeded
 from molae.types import Posterior
 
 #: Numbers that are looked at at once: draws times examples times D.
@@ -76,8 +77,7 @@ def divergences(
     if n < 1 or draws < 1:
         raise ValueError(f"{n} examples and {draws} draws; expected at least one of each")
     device = posteriors[0].center.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device):
         average = _average(posteriors, prior, max(1, round(draws / n)))
         z, own = _drawn(posteriors, draws)
     gained = own.double() - _log_marginal(posteriors, z, n)

@@ -6,8 +6,7 @@ Letters: B examples, M samples of each, m of them at a time, D the width of a co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from molae.distributions import ImplicitPosterior, NoDensityError
+from molae.repeatable import seeded
 from molae.types import Likelihood, Posterior
 
 
@@ -156,12 +156,3 @@ REFUSAL_UNKNOWN = (
     "for the likelihood of a density of codes together with the decoder, name that density, such "
     "as 'prior'; or train with a head that has a density (vae, iwae)"
 )
-
-
-@contextmanager
-def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
-    """torch's random numbers from a seed, or as they go on, and as they were afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        if seed is not None:
-            torch.manual_seed(seed)
-        yield

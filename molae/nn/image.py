@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
+from molae import repeatable
 from molae.nn.context import join
 from molae.nn.image_likelihood import PixelLikelihood, PixelModel
 
@@ -152,12 +152,10 @@ def check_images(x: Tensor, shape: tuple[int, ...]) -> None:
 
 
 def in_tiles(net: Callable[[Tensor], Tensor], x: Tensor, tile: int, training: bool) -> Tensor:
-    """A net over many rows, so many at a time: x (N, ...) -> (N, ...).
+    """A net over many rows, so many at a time, see ``repeatable.in_tiles``: x (N, ...).
 
-    The last tile is filled up, so that every row is computed by the same instructions whatever N:
-    results do not depend on how many are asked for, and memory is bounded. In training, where
-    batch normalisation looks at all rows, and where a gradient is wanted, all are computed at
-    once.
+    In training, where batch normalisation looks at all rows, and where a gradient is wanted, all
+    are computed at once.
 
     Args:
         net: Computes each row by itself, unless it is in training.
@@ -167,9 +165,4 @@ def in_tiles(net: Callable[[Tensor], Tensor], x: Tensor, tile: int, training: bo
     """
     if training or torch.is_grad_enabled() or not len(x):
         return net(x)
-    parts = []
-    for part in torch.split(x, tile):
-        missing = tile - len(part)
-        full = pad(part, (0, 0) * (x.ndim - 1) + (0, missing)) if missing else part
-        parts.append(net(full)[: len(part)])
-    return torch.cat(parts)
+    return repeatable.in_tiles(net, x, tile)

@@ -25,7 +25,7 @@ from gpytorch.utils.warnings import GPInputWarning, NumericalWarning
 from gpytorch.variational import CholeskyVariationalDistribution
 from torch import Tensor, nn
 
-from molae.densities.trained import seeded
+from molae.repeatable import seeded
 
 #: Steps of L-BFGS-B on the marginal likelihood of an exact process, at most.
 _STEPS = 75

@@ -14,6 +14,7 @@ from molae.codecs import GrammarCodec, Reject
 from molae.grammar.machine import GrammarConstraint
 from molae.metrics import latent
 from molae.metrics.reconstruction import decoding_share, exact_share
+from molae.repeatable import seeded
 from molae.runs.run import Run
 from molae.workflows.interpolate import way
 
@@ -120,9 +121,7 @@ def posterior_draws(run: Run, x: Tensor, count: int, seed: int) -> Tensor:
     """Draws of q(z|x): x (n, T) -> (n, ``count``, D) float32 on the CPU."""
     run.model.eval()
     drawn = []
-    own = [run.device] if run.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=own):
-        torch.manual_seed(seed)
+    with seeded(seed, run.device):
         for part in torch.split(x, _ENCODED):
             width = max(1, int((part >= 0).sum(1).max()))
             posterior = run.model.posterior(part[:, :width].to(run.device))

@@ -16,9 +16,9 @@ from molae.metrics.likelihood import (
     REFUSAL_UNKNOWN,
     Estimate,
     importance_nll,
-    seeded,
 )
 from molae.names import WITHOUT_DENSITY
+from molae.repeatable import seeded
 from molae.runs.build import DECODERS
 from molae.runs.run import Run
 from molae.workflows.evaluation import Evaluation

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from molae.codecs import codec_from_dict
 from molae.datasets.arrays import AnyData, DataSet
 from molae.datasets.files import explained
 from molae.datasets.splits import split_by_key
 from molae.objectives import objective_class
+from molae.repeatable import seeded
 from molae.runs.build import build
 from molae.runs.folder import REJECTS, begin, finish
 from molae.runs.grow import carry
@@ -348,8 +347,7 @@ def _begun(
     """The run as it is before the first step; a resumed one is the same to the last bit."""
     if going is not None:
         check_same(going, config)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config["training"]["seed"])
+    with seeded(config["training"]["seed"]):
         run = build(config, data.codec)
     if old is not None:
         new, entries = carry(old, run), data.codec.entries

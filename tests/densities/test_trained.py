@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from molae.densities.trained import TILE, Pace, in_tiles, mean_loss, seeded, train
+from molae.densities.trained import TILE, Pace, mean_loss, train
+from molae.repeatable import in_tiles, seeded
 
 PACE = Pace(epochs=40, batch_size=64, learning_rate=0.1, patience=3)
 
@@ -94,9 +96,12 @@ def test_rows_come_out_the_same_in_any_tile():
     network = nn.Sequential(nn.Linear(30, 100), nn.Tanh(), nn.Linear(100, 5)).double()
     x = torch.randn(2 * TILE + 17, 30, generator=torch.Generator().manual_seed(0)).double()
     with torch.no_grad():
-        whole = in_tiles(network, x)
+        tiled = partial(in_tiles, network, tile=TILE)
+        whole = tiled(x)
         assert torch.allclose(whole, network(x))
         for size in (1, 7, 100):
-            assert torch.equal(torch.cat([in_tiles(network, p) for p in x.split(size)]), whole)
-        assert torch.equal(in_tiles(network, x.flip(0)).flip(0), whole)
-        assert in_tiles(network, x[:0]).shape == (0, 5)
+            assert torch.equal(
+                torch.cat([in_tiles(network, p, TILE) for p in x.split(size)]), whole
+            )
+        assert torch.equal(tiled(x.flip(0)).flip(0), whole)
+        assert tiled(x[:0]).shape == (0, 5)

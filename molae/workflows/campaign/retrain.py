@@ -22,6 +22,7 @@ from molae.datasets.arrays import DataSet, join
 from molae.names import RETRAINING, pick
 from molae.objectives import Objective, WithProperties, objective
 from molae.objectives.schedules import settled
+from molae.repeatable import seeded
 from molae.runs.folder import RunError
 from molae.runs.run import Run
 from molae.training import TrainingInterrupted, fit
@@ -289,7 +290,7 @@ class Retrainer:
         goal = _settled_objective(self.run)
         device = self.run.device
         # A training seeds the global generators and leaves them wherever it ends.
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with seeded(None, device):
             fit(
                 self.run.model,
                 goal,
