@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +57,47 @@ class FlowHead(nn.Module, ABC):
         """The transformations of B examples, from their features (B, H)."""
 
 
-class NvpHead(FlowHead):
+class SteppedHead(FlowHead):
+    """What heads share whose steps are networks that are told of x.
+
+    Args:
+        hidden: H, the width of the features.
+        latent: D, the width of the code.
+        layers: How many steps.
+        width: Of the two hidden layers of each network.
+        told: Numbers of x that each network is told, a linear map of the features.
+        bound: Of log-variances, see ``NormalHead``.
+    """
+
+    #: Whether draws go through the steps backwards.
+    inverted: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        hidden: int,
+        latent: int,
+        *,
+        layers: int = 4,
+        width: int = 128,
+        told: int = 32,
+        bound: float = 12.0,
+    ) -> None:
+        super().__init__(hidden, latent, layers, bound)
+        self.width, self.told = width, told
+        self.telling = nn.Linear(hidden, told)
+        self.steps = self._made()
+
+    @abstractmethod
+    def _made(self) -> nn.ModuleList:
+        """The steps, each ``step(told) -> transform``."""
+
+    def flow(self, h: Tensor) -> Bijection:
+        """The steps of B examples."""
+        told = self.telling(h)
+        return _Steps([step(told) for step in self.steps], inverted=self.inverted)
+
+
+class NvpHead(SteppedHead):
     """Affine coupling layers, each told of x (RealNVP: Dinh, Sohl-Dickstein, Bengio, ICLR 2017).
 
     z_b <- exp(s) z_b + m with (m, s) = net(z_a, features of x): half of the dimensions decide how
@@ -75,41 +115,25 @@ class NvpHead(FlowHead):
         bound: Of log-variances, see ``NormalHead``.
     """
 
-    def __init__(
-        self,
-        hidden: int,
-        latent: int,
-        *,
-        layers: int = 4,
-        width: int = 128,
-        told: int = 32,
-        bound: float = 12.0,
-    ) -> None:
-        super().__init__(hidden, latent, layers, bound)
+    def _made(self) -> nn.ModuleList:
         # Imported here: only what has a flow needs it.
         from zuko.flows import GeneralCouplingTransform
 
-        self.width, self.told = width, told
-        self.telling = nn.Linear(hidden, told)
-        halves = [torch.randperm(latent) < latent // 2 for _ in range(0, layers, 2)]
-        self.steps = nn.ModuleList(
+        halves = [torch.randperm(self.latent) < self.latent // 2 for _ in range(0, self.layers, 2)]
+        steps = nn.ModuleList(
             GeneralCouplingTransform(
-                latent,
-                told,
+                self.latent,
+                self.told,
                 mask=~halves[i // 2] if i % 2 else halves[i // 2],
-                hidden_features=(width, width),
+                hidden_features=(self.width, self.width),
             )
-            for i in range(layers)
+            for i in range(self.layers)
         )
-        _begin_straight(self.steps)
-
-    def flow(self, h: Tensor) -> Bijection:
-        """The couplings of B examples."""
-        told = self.telling(h)
-        return _Steps([step(told) for step in self.steps])
+        _begin_straight(steps)
+        return steps
 
 
-class IafHead(FlowHead):
+class IafHead(SteppedHead):
     """Inverse autoregressive flow (Kingma, Salimans, Jozefowicz et al., NeurIPS 2016).
 
     z_i <- exp(s_i) z_i + m_i with (m, s) = net(z_<i, features of x), all dimensions at once. So
@@ -125,28 +149,11 @@ class IafHead(FlowHead):
         bound: Of log-variances, see ``NormalHead``.
     """
 
-    def __init__(
-        self,
-        hidden: int,
-        latent: int,
-        *,
-        layers: int = 4,
-        width: int = 128,
-        told: int = 32,
-        bound: float = 12.0,
-    ) -> None:
-        super().__init__(hidden, latent, layers, bound)
-        self.width, self.told = width, told
-        self.telling = nn.Linear(hidden, told)
-        self.steps = _masked(latent, layers, width, told)
-
-    def flow(self, h: Tensor) -> Bijection:
-        """The steps of B examples."""
-        told = self.telling(h)
-        return _Steps([step(told) for step in self.steps])
+    def _made(self) -> nn.ModuleList:
+        return _masked(self.latent, self.layers, self.width, self.told)
 
 
-class MafHead(FlowHead):
+class MafHead(SteppedHead):
     """Masked autoregressive flow (Papamakarios, Pavlakou and Murray, NeurIPS 2017).
 
     z_i <- (z_i - m_i) exp(-s_i) with (m, s) = net(z_<i of the result, features of x), the inverse
@@ -162,25 +169,10 @@ class MafHead(FlowHead):
         bound: Of log-variances, see ``NormalHead``.
     """
 
-    def __init__(
-        self,
-        hidden: int,
-        latent: int,
-        *,
-        layers: int = 4,
-        width: int = 128,
-        told: int = 32,
-        bound: float = 12.0,
-    ) -> None:
-        super().__init__(hidden, latent, layers, bound)
-        self.width, self.told = width, told
-        self.telling = nn.Linear(hidden, told)
-        self.steps = _masked(latent, layers, width, told)
+    inverted = True
 
-    def flow(self, h: Tensor) -> Bijection:
-        """The steps of B examples."""
-        told = self.telling(h)
-        return _Steps([step(told) for step in self.steps], inverted=True)
+    def _made(self) -> nn.ModuleList:
+        return _masked(self.latent, self.layers, self.width, self.told)
 
 
 class PlanarHead(FlowHead):
