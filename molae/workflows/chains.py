@@ -38,21 +38,16 @@ class Walk:
     noise: float = 0.2
 
     def end(self, run: Run, x0: Tensor, seed: int, index: Tensor) -> Tensor:
-        """The last state of the chains that begin at x0 (B, ...), on the CPU.
+        """The last state of the chains that begin at x0 (B, ...).
 
         Raises:
             ValueError: The run has no such chain.
         """
-        ends = []
-        for rows in torch.split(torch.arange(len(x0)), run.codec.at_once):
-            x = x0[rows].to(run.device)
-            states = chain(
-                run, x, self.steps, self.kind, seed=seed, noise=self.noise, index=index[rows]
-            )
-            for state in states:
-                x = state
-            ends.append(x.cpu())
-        return torch.cat(ends)
+        x = x0
+        states = chain(run, x0, self.steps, self.kind, seed=seed, noise=self.noise, index=index)
+        for state in states:
+            x = state
+        return x
 
 
 def chain(

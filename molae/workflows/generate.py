@@ -235,12 +235,14 @@ def _decoded(
     """The draws of these numbers, (n,)."""
     told = contexts(run.condition, context, seed, index)
     z = run.given(source, told).sample_rows(seed, index).cpu()
+    z = run.blurred(z, noise, seed, index)
     if walk is not None:
-        z = run.blurred(z, noise, seed, index)
-        begun = torch.cat([x.cpu() for x in run.drawn(z, index, noise, context=told)])
-        return run.codec.decode(walk.end(run, begun, seed, index))
+        begun = run.drawn(z, index, noise, context=told)
+        rows = torch.split(index, run.codec.at_once)
+        ends = [walk.end(run, x, seed, part) for x, part in zip(begun, rows, strict=True)]
+        return [text for end in ends for text in run.codec.decode(end.cpu())]
     return run.decode(
-        run.blurred(z, noise, seed, index),
+        z,
         seed=None if temperature is None else seed,
         temperature=temperature,
         index=index,
