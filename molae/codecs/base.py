@@ -235,7 +235,8 @@ class SequenceCodec(abc.ABC):
         """
         lengths = (x >= 0).sum(1)
         for rows in torch.split(lengths.argsort(), most):
-            yield rows, x[rows, : max(1, int(lengths[rows].max()))]
+            if len(rows):  # of no sequences torch.split makes one empty part
+                yield rows, x[rows, : max(1, int(lengths[rows].max()))]
 
     def agreement(
         self, given: Sequence[str | None], found: Sequence[str | None]

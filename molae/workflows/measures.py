@@ -81,14 +81,16 @@ def decoded(
     return texts
 
 
-def greedy_share(run: Run, data: Sequences, show: Show = unseen, refine: int = 0) -> float | None:
+def greedy_share(
+    run: Run, data: Sequences, show: Show = unseen, z: Tensor | None = None
+) -> float | None:
     """Exact reconstruction: the posterior mean, decoded greedily; what is rejected is missed.
 
-    With ``refine``, codes are corrected in so many steps at most, see ``Run.encode``.
+    With ``z`` (n, D) these codes of the data are decoded instead, such as corrected ones.
     """
     if not len(data.x):
         return exact_share([], [], len(data.rejects))
-    found = decoded(run, run.codes(data.x, refine), show)
+    found = decoded(run, run.codes(data.x) if z is None else z, show)
     return exact_share(data.texts, found, len(data.rejects))
 
 

@@ -95,11 +95,12 @@ class Bench:
         show = stage("reconstruction")
         self.data = measures.sequences(run, texts, self.workers)
         rejects = self.data.rejects
-        numbers["reconstruction"] = measures.greedy_share(run, self.data, show)
+        z = run.codes(self.data.x)
+        numbers["reconstruction"] = measures.greedy_share(run, self.data, show, z)
         numbers["not_encoded"] = len(rejects) / len(texts)
-        numbers["refined_reconstruction"] = measures.greedy_share(
-            run, self.data, stage("refined reconstruction"), REFINE
-        )
+        show = stage("refined reconstruction")
+        better, _ = run.corrected(self.data.x, z, REFINE)
+        numbers["refined_reconstruction"] = measures.greedy_share(run, self.data, show, better)
         sizes |= dict.fromkeys(_OF_TEXTS, len(texts))
         if rejects:
             self.done.note(
@@ -112,7 +113,7 @@ class Bench:
             run, measures.sequences(run, fewer, self.workers), self.seed, show
         )
         sizes["stochastic_reconstruction"] = len(fewer)
-        self._of_codes(self.data, stage("interpolations"))
+        self._of_codes(z, self.data.texts, stage("interpolations"))
 
     def _readable(self, texts: list[str]) -> list[str]:
         """Texts that are molecules, where they should be: no other can be asked back."""
@@ -121,13 +122,13 @@ class Bench:
             self.done.note(f"{lost} of {len(texts)} held-out lines are no molecules; left out.")
         return known
 
-    def _of_codes(self, data: measures.Sequences, show: measures.Show) -> None:
-        """How much of the space the held-out molecules use, and what lies between them."""
+    def _of_codes(self, z: Tensor, texts: list[str | None], show: measures.Show) -> None:
+        """How much of the space codes of held-out molecules use, and what lies between them."""
         done, numbers = self.done, self.done.numbers
-        if len(data.x) < 2:
+        if len(z) < 2:
             done.note("Fewer than 2 held-out molecules were encoded: nothing is said of codes.")
             return
-        z = self.codes[HELD_OUT] = self.run.codes(data.x)
+        self.codes[HELD_OUT] = z
         numbers["active_dimensions"] = latent.active_dimensions(z)
         numbers["effective_rank"] = latent.effective_rank(z)
         done.sizes |= {"active_dimensions": len(z), "effective_rank": len(z)}
@@ -137,7 +138,7 @@ class Bench:
                 "molecules the active dimensions and the effective rank would be others."
             )
         if self.run.molecules:
-            self._between(z, data.texts, show)
+            self._between(z, texts, show)
 
     def _between(self, z: Tensor, texts: list[str | None], show: measures.Show) -> None:
         """Interpolations between held-out molecules, in pairs that chance brings together."""
