@@ -90,9 +90,7 @@ class ImageData:
             raise ValueError(f"{len(y)} targets for {len(self)} images; expected one for each")
         whole = np.zeros((len(self.pixels), *y.shape[1:]), dtype=y.dtype)
         whole[self.rows] = y
-        return ImageData(
-            self.pixels, self.rows, keys=self._keys, y=whole, context=self.context
-        )
+        return ImageData(self.pixels, self.rows, keys=self._keys, y=whole, context=self.context)
 
     def with_context(self, context: NDArray[Any]) -> ImageData:
         """The same images with contexts: a row for each of the whole array's, (n, ...)."""

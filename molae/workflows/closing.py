@@ -120,9 +120,7 @@ def measure(run: Run, learnt: DataSet, held: DataSet) -> dict[str, Any]:
         **run.codec.agreement(wanted, found),
         "measured_on": "validation" if len(held) else "training",
         "measured": len(rows),
-        "densities": judged(
-            {"prior": prior, **run.densities}, encoded(run, learnt, apart)
-        ),
+        "densities": judged({"prior": prior, **run.densities}, encoded(run, learnt, apart)),
     }
 
 
