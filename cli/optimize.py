@@ -11,31 +11,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molae.names import (
-    ACQUISITIONS,
-    DENSITIES,
-    FILTERS,
-    ORACLES,
-    PROPERTIES,
-    RETRAINING,
-    STRATEGIES,
-    SURROGATES,
-    TASKS,
-)
+from molae.names import ORACLES, PROPERTIES, RETRAINING, STRATEGIES, TASKS
 
-from .errors import Stopped
-from .options import (
-    Config,
-    Device,
-    Model,
-    Quiet,
-    choice,
-    duration,
-    examples,
-    known_list,
-    named,
-    requirements,
+from .campaign_options import (
+    HOW,
+    START,
+    WHAT,
+    Acquisition,
+    CampaignSeed,
+    CodeDensity,
+    Filters,
+    Folder,
+    Initial,
+    Minimize,
+    Plausible,
+    Require,
+    Start,
+    StartColumn,
+    StartLimit,
+    StartScore,
+    Strategy,
+    Surrogate,
 )
+from .errors import Stopped
+from .options import Config, Device, Model, Quiet, duration, examples, known_list, named
 from .output import counts, number, say, silent, table
 
 if TYPE_CHECKING:
@@ -53,20 +52,18 @@ EXAMPLES = examples(
     "molae optimize -o out/ --resume --calls 1000",
 )
 
-_WHAT, _HOW, _WHO, _START = "What is looked for", "How", "Who scores", "What it starts from"
+_WHO = "Who scores"
 #: Texts, and reasons of failures, that are shown at the end.
 _SHOWN, _REASONS = 5, 3
 
 
 def optimize(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder of the campaign.")
-    ],
+    output: Folder,
     oracle: Annotated[
         str | None,
         typer.Option(
             metavar="TEXT",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
             help=f"What scores: a formula such as 'qed - 0.2*sa' of {named(PROPERTIES)}; a task: "
             f"{named(TASKS)}; {named(ORACLES)}; or a Python function, package.module:function or "
             "file.py:function, from a list of SMILES (images as data URIs) to a list of scores. "
@@ -78,94 +75,38 @@ def optimize(
         typer.Option(
             "--oracle-command",
             metavar="COMMAND",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
             help="A program that scores: with {smiles} run for each, else it reads SMILES line by "
             "line and writes a number for each.",
         ),
     ] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            callback=requirements,
-            rich_help_panel=_WHAT,
-            help='What does not meet this has no score, but is a call: "mw<500", or '
-            '"sa<4,heavy_atoms<=38". Columns say what was found; genetic strategies keep to '
-            "heavy_atoms.",
-        ),
-    ] = None,
-    filter: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAMES",
-            callback=known_list(FILTERS, "filter"),
-            rich_help_panel=_WHAT,
-            help=f"Nor has what one of these finds fault with: {named(FILTERS)}; several with "
-            "commas.",
-        ),
-    ] = None,
-    minimize: Annotated[
-        bool, typer.Option("--minimize", rich_help_panel=_WHAT, help="Look for low scores.")
-    ] = False,
+    require: Require = None,
+    filter: Filters = None,
+    minimize: Minimize = False,
     calls: Annotated[
         int | None,
         typer.Option(
             min=1,
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
             show_default="500",
             help="The budget: new molecules that may be scored.",
         ),
     ] = None,
     model: Model = None,
-    strategy: Annotated[
-        str | None,
-        choice(STRATEGIES, "strategy", _HOW, "latent", f"What proposes: {named(STRATEGIES)}."),
-    ] = None,
+    strategy: Strategy = None,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, rich_help_panel=_HOW, show_default="10", help="Proposed at once."),
+        typer.Option(min=1, rich_help_panel=HOW, show_default="10", help="Proposed at once."),
     ] = None,
-    surrogate: Annotated[
-        str | None,
-        choice(
-            SURROGATES,
-            "surrogate",
-            _HOW,
-            "trust_region",
-            f"What learns the score: {named(SURROGATES)}.",
-        ),
-    ] = None,
-    acquisition: Annotated[
-        str | None,
-        choice(
-            ACQUISITIONS,
-            "acquisition",
-            _HOW,
-            "logei, gp_genetic ucb",
-            f"What chooses the next ones: {named(ACQUISITIONS)}.",
-        ),
-    ] = None,
-    density: Annotated[
-        str | None,
-        choice(
-            DENSITIES, "density", _HOW, "the model's best", "What says how plausible a code is."
-        ),
-    ] = None,
-    plausible: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=0.99,
-            rich_help_panel=_HOW,
-            show_default="0.01",
-            help="Ask for no code less likely than this share of the usual ones; 0 allows all.",
-        ),
-    ] = None,
+    surrogate: Surrogate = None,
+    acquisition: Acquisition = None,
+    density: CodeDensity = None,
+    plausible: Plausible = None,
     retrain: Annotated[
         str | None,
         typer.Option(
             metavar="SETTINGS",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
             help="Train the model on with what was found, weighted by rank, such as "
             f"every=50,k=1e-3; settings: {named(RETRAINING)}.",
         ),
@@ -175,51 +116,19 @@ def optimize(
         typer.Option(
             metavar="NAMES",
             callback=known_list(STRATEGIES, "strategy"),
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
             help="Strategies to compare with, with commas; each has as many calls.",
         ),
     ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|training",
-            rich_help_panel=_START,
-            help="Molecules to start from; 'training' is what the model learnt from. Scores in "
-            "the file are known and free; without them, each molecule is a call.",
-        ),
-    ] = None,
-    start_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=_START,
-            show_default="guessed",
-            help="Their SMILES column.",
-        ),
-    ] = None,
-    start_score: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=_START,
-            show_default="score, if there is one",
-            help="Their column of scores.",
-        ),
-    ] = None,
-    start_limit: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            rich_help_panel=_START,
-            show_default="10000",
-            help="Of more, take the best and a random sample.",
-        ),
-    ] = None,
+    start: Start = None,
+    start_column: StartColumn = None,
+    start_score: StartScore = None,
+    start_limit: StartLimit = None,
     start_free: Annotated[
         bool,
         typer.Option(
             "--start-free",
-            rich_help_panel=_START,
+            rich_help_panel=START,
             help="Score the start outside the budget, as published protocols do.",
         ),
     ] = False,
@@ -227,7 +136,7 @@ def optimize(
         str | None,
         typer.Option(
             metavar="FILE|training",
-            rich_help_panel=_START,
+            rich_help_panel=START,
             show_default="training for screening; else the start, or draws from the model",
             help="Molecules to screen, and that genetic and local strategies begin with besides "
             "those of --start.",
@@ -237,25 +146,17 @@ def optimize(
         str | None,
         typer.Option(
             metavar="NAME",
-            rich_help_panel=_START,
+            rich_help_panel=START,
             show_default="guessed",
             help="Their SMILES column.",
         ),
     ] = None,
-    initial: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            rich_help_panel=_START,
-            show_default="all of --start; without it 50",
-            help="Scored molecules that genetic and local strategies begin with.",
-        ),
-    ] = None,
+    initial: Initial = None,
     rejects: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            rich_help_panel=_START,
+            rich_help_panel=START,
             help="Write what could not be used of the start (.csv).",
         ),
     ] = None,
@@ -306,10 +207,7 @@ def optimize(
             "--retry-failed", rich_help_panel=_WHO, help="Score again what has failed before."
         ),
     ] = False,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, show_default="0", help="The same seed gives the same result."),
-    ] = None,
+    seed: CampaignSeed = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the campaign in FOLDER.")
     ] = False,
