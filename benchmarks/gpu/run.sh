@@ -9,10 +9,13 @@
 # without a GPU, BATCH=128 changes the batch; SAMPLES the number of molecules that are evaluated.
 #
 #     benchmarks/gpu/run.sh mnist.npz OUT [OPTIONS]
+#     benchmarks/gpu/run.sh mnist.npz OUT --objectives [OPTIONS]
 #
 # Images make the table on images (benchmarks/images.py) instead, with --paper unless other OPTIONS
 # are given; its cells come into OUT/cells. WORK names a folder for trainings, with which the same
-# command goes on where it was stopped.
+# command goes on where it was stopped. With --objectives it is the table of objectives
+# (benchmarks/objectives.py) with --full, whose cells come into OUT/objectives; unless OPTIONS name
+# others its rows are IWAE with K = 50 and two games, AAE and IAE. --full alone makes all rows.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 data=$(readlink -f "$1")
@@ -48,6 +51,13 @@ cd "$work"
 case $data in
 *.npz)
     shift 2
+    if [ "${1:-}" = --objectives ]; then
+        shift
+        [ $# -gt 0 ] || set -- --full --models iwae-50 aae iae
+        "$python" -m benchmarks.objectives "$data" "$@" --device "$device" \
+            --out "$out/objectives" --work "${WORK:-$work/trainings}"
+        exit
+    fi
     [ $# -gt 0 ] || set -- --paper
     "$python" -m benchmarks.images "$data" "$@" --device "$device" --out "$out/cells" \
         --work "${WORK:-$work/trainings}" --picture "$out/images.png" --curve "$out/components.svg"
