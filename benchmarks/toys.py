@@ -170,6 +170,12 @@ def modes(points: Tensor, count: int = 8, radius: float = 2.0, near: float = 0.2
     return torch.bincount(place[distance < near], minlength=count).tolist()
 
 
+def covered(points: Tensor) -> int:
+    """How many of the eight places have half their share of some points (n, 2) or more."""
+    found = modes(points)
+    return sum(2 * count * len(found) >= len(points) for count in found)
+
+
 #: The four points of Mescheder et al. (ICML 2017, figure 5): one of four coins shows heads.
 FOUR = torch.eye(4)
 

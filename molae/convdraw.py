@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from molae.densities import LatentDensity
 from molae.densities.base import Progress
-from molae.distributions import NormalPosterior
+from molae.distributions import NormalPosterior, rate
 from molae.models import Autoencoder
 from molae.nn.draw import Context, DrawDecoder, DrawEncoder, State, gaussian, normal
 from molae.nn.image import check_images, in_tiles
@@ -278,15 +278,8 @@ def _walk(
         z = pick(q) if parts is None else parts[:, step]
         codes.append(z)
         log_q.append(q.log_prob(z))
-        rates.append(divergence(q, p))
+        rates.append(rate(q, p))
         return z
 
     decoder.unroll(told, choose)
     return _Path(torch.cat(codes, 1), torch.stack(log_q).sum(0), torch.stack(rates))
-
-
-def divergence(q: NormalPosterior, p: NormalPosterior) -> Tensor:
-    """KL(q || p) of two diagonal normal distributions in nats, (B,)."""
-    ratio = q.scale / p.scale
-    shift = (q.center - p.center) / p.scale
-    return (0.5 * (ratio.square() + shift.square() - 1.0) - ratio.log()).sum(-1)

@@ -164,6 +164,10 @@ class NormalPosterior:
         distance = (z - self.center) / self.scale
         return -(0.5 * distance.square() + self.scale.log() + 0.5 * _LOG_2PI).sum(-1)
 
+    def expected_log_prob(self, mean: Tensor, scale: Tensor) -> Tensor:
+        """E log q(z|x) for z ~ N(mean, diag(scale^2)), (*S, B, D) -> (*S, B)."""
+        return self.log_prob(mean) - 0.5 * (scale / self.scale).square().sum(-1)
+
     def entropy(self) -> Tensor:
         """-E log q, (B,), in nats."""
         return (self.scale.log() + 0.5 * (1.0 + _LOG_2PI)).sum(-1)
@@ -299,8 +303,8 @@ def rate(posterior: AnyPosterior, prior: Prior, z: Tensor | None = None) -> Tens
     """KL(q(z|x) || p(z)) of every example, in nats, summed over the D dimensions.
 
     In closed form where the posterior is normal and the prior knows E log p under it (standard
-    normal, Gaussian). Otherwise the unbiased one-sample estimate log q(z|x) - log p(z), whose
-    gradient is that of the KL.
+    normal, Gaussian, another ``NormalPosterior``). Otherwise the unbiased one-sample estimate
+    log q(z|x) - log p(z), whose gradient is that of the KL.
 
     Args:
         posterior: q(z|x) of a batch.

@@ -74,6 +74,25 @@ def normals(seed: int, index: Tensor, width: int, first: int) -> Tensor:
     return found
 
 
+def inverted(weights: Tensor, u: Tensor) -> Tensor:
+    """The entry that a uniform number chooses, by inverting the cumulative distribution.
+
+    Args:
+        weights: Not below 0, of any sum, (n, K); or (K,), the same for all.
+        u: Uniform numbers, (n,).
+
+    Returns:
+        (n,) int64, the first entry whose cumulative weight exceeds u times the sum; the last one
+        where rounding lets none do so.
+    """
+    edges = weights.cumsum(-1)
+    aim = u * edges[..., -1]
+    if weights.ndim > 1:
+        aim = aim.unsqueeze(-1)
+    which = torch.searchsorted(edges, aim.contiguous(), right=True)
+    return which.view(u.shape).clamp(max=weights.shape[-1] - 1)
+
+
 def _legal_scores(logits: Tensor, allowed: Tensor) -> Tensor:
     """Logits with -inf where they are not allowed, and finite where they are."""
     scores = torch.nan_to_num(logits.float(), nan=-3.0e38, posinf=3.0e38, neginf=-3.0e38)
@@ -103,13 +122,11 @@ def draw(logits: Tensor, allowed: Tensor, u: Tensor, temperature: float = 1.0) -
     scores.sub_(top.clamp(min=-3.0e38))
     if temperature != 1.0:
         scores.div_(max(temperature, 1e-30))  # below that, 0 / temperature would be no number
-    total = scores.exp_().cumsum(1)
-    aim = u[:, None] * total[:, -1:]
-    # The first entry whose cumulative weight exceeds the aim has weight above 0, so it is legal,
-    # unless rounding pushed the aim up to the total: then the likeliest entry is taken.
-    choice = torch.searchsorted(total, aim, right=True).clamp(max=logits.shape[1] - 1)
+    # What is chosen has a weight above 0, so it is legal, unless rounding pushed the aim up to
+    # the sum: then the likeliest entry is taken.
+    choice = inverted(scores.exp_(), u)[:, None]
     choice = torch.where(allowed.gather(1, choice), choice, best)
-    return torch.where(total[:, -1] > 0, choice[:, 0], PAD)
+    return torch.where(top[:, 0] > float("-inf"), choice[:, 0], PAD)
 
 
 def greedy(logits: Tensor, allowed: Tensor) -> Tensor:

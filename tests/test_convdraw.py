@@ -8,8 +8,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from molae.convdraw import ConvDRAW, divergence
-from molae.distributions import NormalPosterior, rate
+from molae.convdraw import ConvDRAW
+from molae.distributions import rate
 from molae.nn.draw import code_unit
 from molae.objectives import objective
 from molae.types import Batch
@@ -105,16 +105,6 @@ def test_the_rate_is_the_mean_of_log_q_minus_log_p(model, x):
     error = (ratio.var(0) / 3000).sqrt() + (rates.var(0) / 3000).sqrt()
     assert ((ratio.mean(0) - rates.mean(0)).abs() < 4 * error).all()
     assert (rates.var(0) < ratio.var(0)).all()  # what the closed form is for
-
-
-def test_divergence():
-    q = NormalPosterior(torch.randn(4, 3), torch.rand(4, 3) + 0.1)
-    p = NormalPosterior(torch.randn(4, 3), torch.rand(4, 3) + 0.1)
-    expected = torch.distributions.kl_divergence(
-        torch.distributions.Normal(q.center, q.scale),
-        torch.distributions.Normal(p.center, p.scale),
-    )
-    torch.testing.assert_close(divergence(q, p), expected.sum(1))
 
 
 def test_the_prior_is_normal_before_anything_is_learnt():

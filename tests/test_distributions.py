@@ -102,6 +102,12 @@ def test_rate_to_a_gaussian_is_torchs():
     assert torch.allclose(rate(posterior, prior), kl_divergence(q, p))
 
 
+def test_rate_to_a_normal_distribution_of_each_example_is_torchs():
+    posterior, prior = normal(), normal(seed=1)
+    q, p = (Independent(Normal(each.center, each.scale), 1) for each in (posterior, prior))
+    torch.testing.assert_close(rate(posterior, prior), kl_divergence(q, p))
+
+
 @pytest.mark.parametrize("make", [lambda: StandardNormal(3), Gaussian])
 def test_closed_form_is_the_mean_of_the_estimate(make):
     torch.manual_seed(1)

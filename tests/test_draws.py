@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
-from molae.draws import choose, draw, greedy, uniforms
+from molae.draws import choose, draw, greedy, inverted, uniforms
 from molae.types import PAD
 
 
@@ -47,6 +47,16 @@ def test_seed_item_and_step_all_matter():
         for step in (zero, one)
     ]
     assert len(set(values)) == len(values)
+
+
+def test_the_entry_that_a_uniform_number_chooses():
+    weights = torch.tensor([[1.0, 0.0, 2.0, 1.0], [0.0, 3.0, 1.0, 0.0]])
+    for u, wanted in ((0.0, [0, 1]), (0.2, [0, 1]), (0.25, [2, 1]), (0.8, [3, 2]), (1.0, [3, 3])):
+        both = torch.full((2,), u)
+        assert inverted(weights, both).tolist() == wanted
+        alone = [inverted(row, both[:1]).item() for row in weights]
+        assert alone == wanted  # one row of weights for all
+        assert inverted(weights[0], both).tolist() == wanted[:1] * 2
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])

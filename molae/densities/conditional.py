@@ -150,8 +150,7 @@ class GivenNormal(LatentDensity):
 
     def expected_log_prob(self, mean: Tensor, scale: Tensor) -> Tensor:
         """E log p(z|c) for z ~ N(mean, diag(scale^2)), (B, D) -> (B,)."""
-        spread = 0.5 * (scale / self.each.scale).square().sum(-1)
-        return self.each.log_prob(mean) - spread
+        return self.each.expected_log_prob(mean, scale)
 
     def from_uniforms(self, u: Tensor) -> Tensor:
         """Uniforms (B, D + 1) -> a draw for each context, (B, D); the first column is not used."""

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, embedding
 from molae.densities.base import LatentDensity, Progress, codes, not_fitted
 from molae.densities.trained import TILE, Pace, silenced, train
 from molae.distributions import group_size, nearest_entry
+from molae.draws import inverted
 from molae.repeatable import in_tiles, seeded
 
 #: Different groups of numbers in the codes that are fitted, at most; real codebooks have fewer.
@@ -210,9 +211,7 @@ class _Groups(nn.Module):
         found = torch.zeros_like(u)
         for group in range(self.groups):
             logits, state = self.step(group, before, state)
-            edges = torch.softmax(logits, 1).cumsum(1)
-            aim = u[:, group : group + 1] * edges[:, -1:]
-            before = torch.searchsorted(edges, aim, right=True)[:, 0].clamp(max=self.entries - 1)
+            before = inverted(torch.softmax(logits, 1), u[:, group])
             found[:, group] = before.to(u)
         return found
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from molae.densities.base import Progress, not_fitted
 from molae.densities.trained import BLOCK, TILE, Pace, train
 from molae.densities.whitened import Whitened
+from molae.draws import inverted
 from molae.repeatable import in_tiles, seeded
 
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -267,10 +268,7 @@ class _Conditionals(nn.Module):
 
 def chosen(logits: Tensor, u: Tensor) -> Tensor:
     """The component that a uniform number chooses: logits (n, K), u (n,) -> (n,)."""
-    edges = logits.double().softmax(-1).cumsum(-1)
-    aim = (u.double() * edges[:, -1]).unsqueeze(-1)
-    which = torch.searchsorted(edges.contiguous(), aim, right=True).squeeze(-1)
-    return which.clamp(max=logits.shape[-1] - 1)
+    return inverted(logits.double().softmax(-1), u.double())
 
 
 def _bounded(raw: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from molae.densities.base import LatentDensity, Progress, codes, not_fitted
 from molae.densities.normal import affine, normal_log_prob
+from molae.draws import inverted
 from molae.names import pick
 
 _COVARIANCES = {"full": "a matrix for each component", "diag": "a variance for each dimension"}
@@ -173,9 +174,8 @@ class Mixture(LatentDensity):
 
     def from_uniforms(self, u: Tensor) -> Tensor:
         """Uniforms (n, D + 1) -> draws (n, D); the first column chooses the component."""
-        edges = self.log_weights.exp().cumsum(0)
-        which = torch.searchsorted(edges / edges[-1], u[:, 0].contiguous(), right=True)
-        return affine(u, which.clamp(max=len(edges) - 1), self.means, self.scale_trils)
+        which = inverted(self.log_weights.exp(), u[:, 0])
+        return affine(u, which, self.means, self.scale_trils)
 
 
 class GaussianMixture(Mixture):

@@ -8,6 +8,7 @@ from torch.nn.functional import one_hot
 
 from molae.distributions import QuantisedPosterior, group_size, nearest_entry
 from molae.nn.heads import DeltaHead
+from molae.repeatable import of_the_first, over_processes
 
 
 class VectorQuantiser(DeltaHead):
@@ -22,8 +23,8 @@ class VectorQuantiser(DeltaHead):
 
         n_k <- decay n_k + (1 - decay) N_k,    m_k <- decay m_k + (1 - decay) sum of its e,
 
-    with N_k the groups of a batch that are nearest to it. Both are buffers, changed in training
-    only, and averaged over processes by the training loop. All groups share the codebook.
+    with N_k the groups of a batch that are nearest to it, of all processes together. Both are
+    buffers, changed in training only. All groups share the codebook.
 
     Entries that nothing is near to would be lost for good. One whose n_k falls below ``restart``
     times the mean is moved to a code of the batch, drawn at random; so the codebook also begins on
@@ -91,17 +92,17 @@ class VectorQuantiser(DeltaHead):
         """Move the entries towards groups (n, w) whose nearest they are, (n,)."""
         with torch.autocast(groups.device.type, enabled=False):
             chosen = one_hot(nearest, self.entries).to(groups.dtype)  # a product sums in order
-            found, total = chosen.sum(0), chosen.T @ groups
+            found, total = over_processes(chosen.sum(0)), over_processes(chosen.T @ groups)
         # What was there before anything was seen stands for no codes.
         kept = self.decay * (self.counts > 0)
         counts = self.decay * self.counts + (1 - self.decay) * found
         sums = kept[:, None] * self.sums + (1 - self.decay) * total
         dead = counts < self.restart * counts.mean()
         rows = torch.randint(len(groups), (self.entries,), device=groups.device)
-        fresh = counts.mean() * groups[rows]
+        fresh = counts.mean() * of_the_first(groups[rows])
         sums = torch.where(dead[:, None], fresh, sums)
         counts = torch.where(dead, counts.mean(), counts)
         # A batch that gave no number is not remembered; the loop does not learn from it either.
-        sound = groups.isfinite().all() & sums.isfinite().all()
+        sound = total.isfinite().all() & sums.isfinite().all()
         self.sums.copy_(torch.where(sound, sums, self.sums))
         self.counts.copy_(torch.where(sound, counts, self.counts))

@@ -16,8 +16,8 @@ from molae.objectives.games import (
     critic_player,
     label_cost,
     numbers,
+    there,
     told_apart,
-    unprepared,
 )
 from molae.types import Batch, Player, Terms
 
@@ -87,9 +87,7 @@ class AAE(Objective):
 
     def players(self, model: Model) -> list[Player]:
         """The autoencoder, and the critic of its codes."""
-        if self.critic is None:
-            raise unprepared("aae")
-        critic = critic_player("critic", self.critic, self._critic_terms, self.pace)
+        critic = critic_player("critic", there(self.critic), self._critic_terms, self.pace)
         return [autoencoder_player(model, self.terms), critic]
 
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:
@@ -114,7 +112,5 @@ class AAE(Objective):
 
     def _logits(self, z: Tensor) -> Tensor:
         """The critic's, of the global numbers of codes (B, D), (B,)."""
-        if self.critic is None:
-            raise unprepared("aae")
-        logits: Tensor = self.critic(z[:, : self._global])
+        logits: Tensor = there(self.critic)(z[:, : self._global])
         return logits

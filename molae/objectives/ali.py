@@ -17,8 +17,8 @@ from molae.objectives.games import (
     critic_player,
     numbers,
     pair_critic,
+    there,
     told_apart,
-    unprepared,
 )
 from molae.types import Batch, Player, Terms
 
@@ -73,7 +73,7 @@ class ALI(Objective):
 
     def players(self, model: Model) -> list[Player]:
         """Encoder and decoder together, and the critic of pairs."""
-        critic = critic_player("critic", self._made(), self._critic_terms, self.pace)
+        critic = critic_player("critic", there(self.critic), self._critic_terms, self.pace)
         return [autoencoder_player(model, self.terms, 1.0), critic]
 
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:
@@ -103,11 +103,6 @@ class ALI(Objective):
 
     def _logits(self, x: Tensor, z: Tensor, batch: Batch) -> Tensor:
         """The critic's, of data (B, ...) beside the global numbers of codes (B, D), (B,)."""
-        critic = self._made()
+        critic = there(self.critic)
         logits: Tensor = critic(z[:, : self._global], critic.read(x), batch.context)
         return logits
-
-    def _made(self) -> Critic:
-        if self.critic is None:
-            raise unprepared("ali")
-        return self.critic

@@ -17,8 +17,8 @@ from molae.objectives.games import (
     check_critics,
     critic_player,
     pair_critic,
+    there,
     told_apart,
-    unprepared,
 )
 from molae.objectives.schedules import plain, schedule
 from molae.types import Batch, Player, Posterior, Schedule, Terms
@@ -85,7 +85,7 @@ class AVB(Objective):
 
     def players(self, model: Model) -> list[Player]:
         """The autoencoder, and the critic of pairs."""
-        critic = critic_player("critic", self._made(), self._critic_terms, self.pace)
+        critic = critic_player("critic", there(self.critic), self._critic_terms, self.pace)
         return [autoencoder_player(model, self.terms), critic]
 
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:
@@ -93,7 +93,7 @@ class AVB(Objective):
         posterior = model.posterior(batch.x, batch.context)
         z = posterior.rsample()
         told, known = self._compared(posterior, z)
-        critic = self._made()
+        critic = there(self.critic)
         cost = critic(told, critic.read(batch.x), batch.context)
         if known is not None:
             cost = cost + known - model.prior.log_prob(z)
@@ -111,7 +111,7 @@ class AVB(Objective):
             z = posterior.rsample()
             told, known = self._compared(posterior, z)
             prior = model.prior.sample(len(z)).to(z) if known is None else torch.randn_like(z)
-        critic = self._made()
+        critic = there(self.critic)
         features = critic.read(batch.x)
         return told_apart(
             critic(told, features, batch.context), critic(prior, features, batch.context)
@@ -129,11 +129,6 @@ class AVB(Objective):
                 mean, scale = draws.mean(0), draws.std(0).clamp(min=_LEAST)
         white = (z - mean) / scale
         return white, -(0.5 * white.square() + scale.log() + _HALF_LOG_TAU).sum(-1)
-
-    def _made(self) -> Critic:
-        if self.critic is None:
-            raise unprepared("avb")
-        return self.critic
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor, by name, fit for JSON."""

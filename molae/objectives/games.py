@@ -150,8 +150,12 @@ def check_critics(pace: float, hidden: Sequence[int], **weights: float) -> tuple
     return tuple(hidden)
 
 
-def unprepared(name: str) -> ValueError:
-    """The error of an objective whose critics are not there yet."""
-    return ValueError(
-        f"the objective {name!r} has no critic yet: call prepare(model) before its terms"
-    )
+def there(critic: Critic | None) -> Critic:
+    """A critic that ``prepare`` makes.
+
+    Raises:
+        ValueError: It was not called.
+    """
+    if critic is None:
+        raise ValueError("there is no critic yet: call prepare(model) of the objective first")
+    return critic

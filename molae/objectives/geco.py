@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from molae.distributions import logged, rate
-from molae.nn.pixelcnn import PixelCNNDecoder
 from molae.objectives.base import WITH_DENSITY, Model, Objective
 from molae.objectives.constraints import reconstruction_constraint
+from molae.repeatable import over_processes
 from molae.types import Batch, Terms
 
 #: Below this the multiplier does not fall.
@@ -31,8 +31,8 @@ class GECO(Objective):
     beta of a VAE with the usual normal likelihood; under ``nats`` it is -log p(x|z) itself. In
     each step
 
-    1. c is the mean of C over the batch, and a <- decay a + (1 - decay) c its moving average (at
-       first a = c);
+    1. c is the mean of C over the batch (of all processes), and a <- decay a + (1 - decay) c its
+       moving average (at first a = c);
     2. C is given the value a and the gradient of c: c + stop_gradient(a - c);
     3. the model moves with the lambda of before;
     4. log lambda <- log lambda + step_size * a / s, where a / s is cut to [-1, 1], and lambda is
@@ -105,23 +105,17 @@ class GECO(Objective):
         self.register_buffer("log_multiplier", torch.tensor(math.log(initial)))
 
     def prepare(self, model: Model) -> None:
-        """Refuse a decoder of other data than the constraint is for, and one that is fed images.
+        """Refuse a decoder of other data than the constraint is for.
 
         Raises:
             ValueError: With what to use instead.
         """
         texts = getattr(model.decoder, "constraint", None) is not None
-        fed = isinstance(model.decoder, PixelCNNDecoder)
-        pictures = fed or getattr(model.decoder, "pixels", None) is not None
+        pictures = getattr(model.decoder, "pixels", None) is not None
         if pictures if self.wanted.medium == "sequences" else texts:
             others = "'nats' or 'exact'" if texts else "'re', 'fre', 'cla' or 'pncc'"
             raise ValueError(
                 f"the constraint {self.constraint!r} is for {self.wanted.medium}; use {others}"
-            )
-        if fed:
-            raise ValueError(
-                "the decoder 'pixelcnn' is fed the image that it is to give back, so that a "
-                "constraint on it says little of the code: use the decoder 'image'"
             )
 
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:
@@ -136,8 +130,11 @@ class GECO(Objective):
         likelihood = model.likelihood(z, batch.context)
         each, count = self.wanted.violation(likelihood, batch)
         share = count if batch.weight is None else count * batch.weight
-        now = ((share * each).sum() / share.sum()).detach()
+        sums = torch.stack([(share * each).sum(), share.sum()]).detach()
         multiplier = self.log_multiplier.exp()
+        if self.training:
+            sums = over_processes(sums)
+        now = sums[0] / sums[1]
         if self.training:
             self._move(now, step)
             each = each + (self.average.to(now) - now)

@@ -17,8 +17,8 @@ from molae.objectives.games import (
     label_cost,
     numbers,
     pair_critic,
+    there,
     told_apart,
-    unprepared,
 )
 from molae.types import Batch, Player, Terms
 
@@ -97,7 +97,7 @@ class IAE(Objective):
 
     def players(self, model: Model) -> list[Player]:
         """The autoencoder, the critic of reconstructions, and the critic of codes."""
-        pairs, codes = self._made()
+        pairs, codes = there(self.critic), there(self.code_critic)
         return [
             autoencoder_player(model, self.terms, 1.0),
             critic_player("critic", pairs, self._pair_terms, self.pace),
@@ -106,7 +106,7 @@ class IAE(Objective):
 
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:
         """Parts of the autoencoder's loss; ``step`` is not used."""
-        pairs, codes = self._made()
+        pairs, codes = there(self.critic), there(self.code_critic)
         posterior = model.posterior(batch.x, batch.context)
         z = posterior.rsample()
         known = z[:, : self._global]
@@ -126,7 +126,7 @@ class IAE(Objective):
         return Terms(parts, {"distortion": missed})
 
     def _pair_terms(self, model: Model, batch: Batch, step: int) -> Terms:
-        pairs, _ = self._made()
+        pairs = there(self.critic)
         with torch.no_grad():
             z = model.posterior(batch.x, batch.context).rsample()
             made = model.likelihood(z, batch.context).outputs(batch.x)
@@ -137,14 +137,9 @@ class IAE(Objective):
         return told_apart(true, false, self.smoothness, x)
 
     def _code_terms(self, model: Model, batch: Batch, step: int) -> Terms:
-        _, codes = self._made()
+        codes = there(self.code_critic)
         with torch.no_grad():
             z = model.posterior(batch.x, batch.context).rsample()
         drawn = model.prior.sample(len(z)).to(z)[:, : self._global].requires_grad_()
         true = codes(drawn)
         return told_apart(true, codes(z[:, : self._global]), self.smoothness, drawn)
-
-    def _made(self) -> tuple[Critic, Critic]:
-        if self.critic is None or self.code_critic is None:
-            raise unprepared("iae")
-        return self.critic, self.code_critic

@@ -21,7 +21,7 @@ STEPWISE = ("vae", "iwae", "geco")
 #: Objectives whose critics see the context too.
 OF_PAIRS = ("avb", "ali", "iae")
 #: Decoders that are shown what they should write, and objectives that compare it with the data.
-SHOWN, COMPARING = ("pixelcnn",), ("ali", "iae", "cae")
+SHOWN, COMPARING = ("pixelcnn",), ("geco", "ali", "iae", "cae")
 
 
 def usual_head(goal: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from molae.draws import uniforms
+from molae.draws import inverted, uniforms
 
 #: The step that keys draws of classes; no other draw has it.
 _STEP = 1 << 22
@@ -78,9 +78,7 @@ class Condition:
         if not self.classes:
             raise self.missing()
         u = uniforms(seed, index.cpu(), torch.tensor(_STEP)).double()
-        edges = torch.tensor(self.shares, dtype=torch.float64).cumsum(0)
-        which = torch.searchsorted(edges, u * edges[-1], right=True)
-        return self.one_hot(which.clamp(max=len(self.classes) - 1))
+        return self.one_hot(inverted(torch.tensor(self.shares, dtype=torch.float64), u))
 
     def missing(self) -> ValueError:
         """The error where nothing is said."""
@@ -88,11 +86,13 @@ class Condition:
             listed = ", ".join(self.classes)
             return ValueError(
                 f"this run is conditioned on a label ({listed}), which has to be given for each "
-                "image: this is for molae generate --condition, and Run's methods with context="
+                "image: molae generate and evaluate do so (--condition), and Run's methods take "
+                "context="
             )
         return ValueError(
             f"this run is conditioned on contexts of shape {self.shape}, which have to be given: "
-            "name a file that holds some (molae generate --condition FILE.npz), or pass context="
+            "name a file that holds some (molae generate or evaluate --condition FILE.npz), or "
+            "pass context="
         )
 
 

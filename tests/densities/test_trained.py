@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from molae.densities.trained import TILE, Pace, mean_loss, train
-from molae.repeatable import in_tiles, seeded
+from molae.densities.trained import Pace, mean_loss, train
 
 PACE = Pace(epochs=40, batch_size=64, learning_rate=0.1, patience=3)
 
@@ -81,27 +79,3 @@ def test_pace_is_checked():
         Pace(0, 1, 1.0, 1)
     with pytest.raises(ValueError, match="learning_rate"):
         Pace(1, 1, 0.0, 1)
-
-
-def test_seeded_leaves_torch_alone():
-    before = torch.get_rng_state()
-    with seeded(3):
-        first = torch.rand(2)
-    with seeded(3):
-        assert torch.equal(torch.rand(2), first)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_rows_come_out_the_same_in_any_tile():
-    network = nn.Sequential(nn.Linear(30, 100), nn.Tanh(), nn.Linear(100, 5)).double()
-    x = torch.randn(2 * TILE + 17, 30, generator=torch.Generator().manual_seed(0)).double()
-    with torch.no_grad():
-        tiled = partial(in_tiles, network, tile=TILE)
-        whole = tiled(x)
-        assert torch.allclose(whole, network(x))
-        for size in (1, 7, 100):
-            assert torch.equal(
-                torch.cat([in_tiles(network, p, TILE) for p in x.split(size)]), whole
-            )
-        assert torch.equal(tiled(x.flip(0)).flip(0), whole)
-        assert tiled(x[:0]).shape == (0, 5)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import torch
 
 from molae.densities import StandardNormal
 from molae.distributions import DeltaPosterior
+from molae.nn.heads import DeltaHead
 from molae.nn.implicit_heads import ImplicitHead
 from molae.objectives import objective
 from molae.types import Batch
+
+#: Of the trainings of eight places.
+STEPS = 2000
 
 
 def stochastic(hidden, latent):
@@ -22,17 +28,22 @@ def trained(toys):
     """An implicit autoencoder of eight places, whose codes say one number of each example."""
     model, (x, _) = toys.autoencoder(2, 3, stochastic), toys.ring(2048)
     goal = objective("iae", hidden=[128, 128], weight=2.0)
-    toys.train(model, goal, toys.Vectors(x), 1000, rate=2e-3, schedule="cosine")
+    toys.train(model, goal, toys.Vectors(x), STEPS, rate=2e-3, schedule="cosine")
     return model, x
 
 
 @pytest.mark.slow
-def test_all_modes_are_covered(toys, trained):
-    model, _ = trained
+def test_each_mode_has_its_share_and_not_so_with_a_plain_gan(toys, trained):
+    """Makhzani's comparison: the same decoder, data and steps, half of a share or more."""
+    model, x = trained
+    plain = toys.autoencoder(2, 3, DeltaHead)
+    gan = importlib.import_module("benchmarks.adversarial_toys").GAN()
+    toys.train(plain, gan, toys.Vectors(x), STEPS, rate=2e-3, schedule="cosine")
     with torch.no_grad():
-        made = model.likelihood(model.prior.sample(2000)).mean
-    assert min(toys.modes(made, near=0.4)) > 20
-    assert sum(toys.modes(made, near=0.4)) > 1000
+        theirs, mine = (m.likelihood(m.prior.sample(4000)).mean for m in (plain, model))
+    assert toys.covered(mine) == 8
+    assert sum(toys.modes(mine)) > 0.7 * 4000
+    assert toys.covered(theirs) < 8
 
 
 @pytest.mark.slow

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-SCRIPT = Path(__file__).with_name("processes.py")
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available(), reason="torch without distributed"
+)
 
 
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-def test_two_equal_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {
-        "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-    }  # fmt: skip
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(tmp_path / "two")],
-            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]
-    try:
-        spec = importlib.util.spec_from_file_location("training_processes", SCRIPT)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        module.main(str(tmp_path / "one"))
-        assert [process.wait(timeout=60) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+def test_two_equal_one(in_two_and_one, tmp_path):
+    in_two_and_one(Path(__file__).with_name("processes.py"), tmp_path)
     for kind in ("plain", "weighted"):
         compare(tmp_path / "one" / kind, tmp_path / "two" / kind)
 
@@ -56,3 +30,36 @@ def compare(first, second):
         assert (a["kind"], a["step"]) == (b["kind"], b["step"])
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-3, abs=1e-4)
         assert a["parts"] == pytest.approx(b["parts"], rel=1e-3, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def ends(in_two_and_one, tmp_path_factory):
+    """What a script of objectives ends with: of the only process, and of the first and second."""
+    folder = tmp_path_factory.mktemp("objectives")
+    in_two_and_one(Path(__file__).with_name("processes_objectives.py"), folder)
+
+    def read(kind):
+        files = ("one/{}-0", "two/{}-0", "two/{}-1")
+        return [load_file(folder / f"{name.format(kind)}.safetensors") for name in files]
+
+    return read
+
+
+@pytest.mark.parametrize("kind", ["geco", "vqvae", "aae"])
+def test_objectives_that_remember_or_play(ends, kind):
+    """Multiplier and average, codebook, critic: the same in both, and as of the whole batch."""
+    one, first, second = ends(kind)
+    assert {"geco": "o.log_multiplier", "vqvae": "head.sums", "aae": "o.critic.layers.0.weight"}[
+        kind
+    ] in one
+    for name, value in one.items():
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_entries_are_moved_to_codes_of_the_batch_and_not_between(ends):
+    _, first, second = ends("moved")
+    assert torch.equal(first["codebook"], second["codebook"])
+    distance = torch.cdist(first["codebook"], first["codes"]).min(1).values
+    # 16 groups are nearest to 16 of the 40 entries at most: all others were moved.
+    assert (distance < 1e-5).sum() >= 24
