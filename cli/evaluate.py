@@ -100,6 +100,14 @@ def evaluate(
             "5000, by importance sampling; 0 for not.",
         ),
     ] = 0,
+    condition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL|FILE",
+            show_default="labels as often as in training, contexts of held-out images",
+            help="What drawn images of a model with a condition are told, as for generate.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -121,7 +129,8 @@ def evaluate(
     Of a file of generated molecules: validity, uniqueness, novelty, diversity, similarity to the
     reference, filters, distances of properties, rings, and FCD where the extra fcd is installed;
     definitions as in MOSES. Of a model, where no file is named: these for each of its densities,
-    and reconstruction, validity with and without masks, smoothness and use of the latent space.
+    and reconstruction, validity with and without masks, smoothness and use of the latent space;
+    and, where codes are distributions, their average and marginal KL to the prior.
 
     Of images, files or a model's: Fréchet and kernel distances between features, precision and
     recall in two definitions, density and coverage, and nearness to the training images; of a
@@ -134,16 +143,19 @@ def evaluate(
         )
     if source is None:
         _of_model(
-            model, reference, train, column, n or USUAL, density or None, features, nll, output,
-            seed, device, workers, quiet,
+            model, reference, train, column, n or USUAL, density or None, features, nll,
+            condition, output, seed, device, workers, quiet,
         )  # fmt: skip
         return
     if reference is None:
         raise typer.BadParameter(
             "needed: a file of molecules or images to compare with", param_hint="'--reference'"
         )
-    of_models = (("-n", n is not None), ("--density", bool(density)), ("--nll", bool(nll)))
-    for option, given in of_models:
+    of_models = {
+        "-n": n is not None, "--density": bool(density), "--nll": bool(nll),
+        "--condition": condition is not None,
+    }  # fmt: skip
+    for option, given in of_models.items():
         if given:
             raise typer.BadParameter(
                 "belongs to a model (-m RUN), not to a file", param_hint=f"'{option}'"
@@ -197,6 +209,7 @@ def _of_model(
     densities: list[str] | None,
     features: str | None,
     nll: int,
+    condition: str | None,
     output: Path | None,
     seed: int,
     device: str,
@@ -213,10 +226,13 @@ def _of_model(
     run = load_model(model, device, quiet=quiet)
     found = evaluate_model(
         run, reference=reference, train=train, column=column, n=n, densities=densities,
-        features=features, nll=nll, seed=seed, workers=worker_count(workers), progress=not quiet,
-        say=silent if quiet else say,
+        features=features, nll=nll, condition=condition, seed=seed,
+        workers=worker_count(workers), progress=not quiet, say=silent if quiet else say,
     )  # fmt: skip
-    _show(("of the model", ""), found.numbers.items())
+    _show(
+        ("of the model", "", "measured on"),
+        ((name, value, found.sizes.get(name)) for name, value in found.numbers.items()),
+    )
     typer.echo()
     _show(*found.table())
     if not quiet:

@@ -335,7 +335,8 @@ Patience = Annotated[
     typer.Option(
         min=1,
         rich_help_panel=_LENGTH,
-        help="Stop after so many validations that got no better.",
+        help="Stop after so many validations that got no better; not with geco, aae, avb, ali or "
+        "iae.",
     ),
 ]
 BatchSize = Annotated[

@@ -16,7 +16,7 @@ from torch import Tensor
 from molae.datasets.arrays import DataSet
 from molae.distributions import NormalPosterior, Prior, rate
 from molae.models import Autoencoder
-from molae.repeatable import seeded
+from molae.repeatable import measuring
 from molae.types import Posterior
 
 #: Numbers that are looked at at once: draws times examples times D.
@@ -77,13 +77,35 @@ def divergences(
     if n < 1 or draws < 1:
         raise ValueError(f"{n} examples and {draws} draws; expected at least one of each")
     device = posteriors[0].center.device
-    with seeded(seed, device):
-        average = _average(posteriors, prior, max(1, round(draws / n)))
+    with measuring(seed, device):
+        average = _average(posteriors, [prior] * len(posteriors), max(1, round(draws / n)))
         z, own = _drawn(posteriors, draws)
     gained = own.double() - _log_marginal(posteriors, z, n)
     information = float(gained.mean())
     error = float(gained.std() / math.sqrt(draws)) if draws > 1 else math.nan
     return Divergences(average, average - information, information, error, n, draws)
+
+
+@torch.no_grad()
+def average_kl(
+    posteriors: Sequence[Posterior], priors: Sequence[Prior], draws: int = 1, seed: int = 0
+) -> float:
+    """Mean of KL(q(z|x) || p(z)) where each batch of examples has a prior of its own.
+
+    Args:
+        posteriors: q(z|x) of all examples, in batches.
+        priors: One for each batch, such as p(z|c) of its contexts.
+        draws: Of each example, where there is no closed form.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: There are no examples.
+        NoDensityError: The posteriors are points.
+    """
+    if not posteriors:
+        raise ValueError("there are no examples; expected at least one")
+    with measuring(seed, posteriors[0].center.device):
+        return _average(posteriors, priors, draws)
 
 
 @torch.no_grad()
@@ -106,10 +128,10 @@ def posteriors_of(model: Autoencoder, data: DataSet, batch_size: int = 512) -> l
     return found
 
 
-def _average(posteriors: Sequence[Posterior], prior: Prior, draws: int) -> float:
+def _average(posteriors: Sequence[Posterior], priors: Sequence[Prior], draws: int) -> float:
     """Mean of KL(q(z|x) || p(z)): in closed form, or of so many draws of each example."""
     total, count = 0.0, 0
-    for each in posteriors:
+    for each, prior in zip(posteriors, priors, strict=True):
         exact = isinstance(each, NormalPosterior) and (
             prior.expected_log_prob(each.center, each.scale) is not None
         )

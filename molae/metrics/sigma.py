@@ -16,7 +16,7 @@ from torch import Tensor
 from molae.datasets.arrays import DataSet
 from molae.models import Autoencoder
 from molae.nn.image_likelihood import PixelLikelihood, PixelModel
-from molae.repeatable import seeded
+from molae.repeatable import measuring
 from molae.types import Batch, Likelihood
 
 
@@ -78,7 +78,7 @@ def _decoded(
     training = model.training
     model.eval()
     try:
-        with seeded(seed, device):
+        with measuring(seed, device):
             for first in range(0, len(data), batch_size):
                 batch = data.batch(range(first, min(first + batch_size, len(data)))).to(device)
                 z: Tensor = model.posterior(batch.x, batch.context).rsample()

@@ -15,6 +15,7 @@ from molae.names import CHAINS, pick
 from molae.objectives import Objective, WithProperties
 from molae.objectives.denoising import DAE
 from molae.objectives.regularizers import twice_differentiable
+from molae.runs.condition import checked
 from molae.runs.run import Run
 
 #: Steps from here on key corruptions, and noise on codes; other draws use others.
@@ -37,14 +38,19 @@ class Walk:
     steps: int = 50
     noise: float = 0.2
 
-    def end(self, run: Run, x0: Tensor, seed: int, index: Tensor) -> Tensor:
-        """The last state of the chains that begin at x0 (B, ...).
+    def end(
+        self, run: Run, x0: Tensor, seed: int, index: Tensor, context: Tensor | None = None
+    ) -> Tensor:
+        """The last state of the chains that begin at x0 (B, ...), given contexts (B, ...).
 
         Raises:
             ValueError: The run has no such chain.
         """
         x = x0
-        states = chain(run, x0, self.steps, self.kind, seed=seed, noise=self.noise, index=index)
+        states = chain(
+            run, x0, self.steps, self.kind, seed=seed, noise=self.noise, index=index,
+            context=context,
+        )  # fmt: skip
         for state in states:
             x = state
         return x
@@ -59,6 +65,7 @@ def chain(
     seed: int = 0,
     noise: float = 0.2,
     index: Tensor | None = None,
+    context: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """The states of B chains after 1, 2, ... ``steps`` steps: sequences or images like ``x0``.
 
@@ -80,12 +87,14 @@ def chain(
         noise: Of ``rifai``; its scale is that of codes over slopes, and what suits a model must be
             tried: more lets chains change sooner, and leave the data.
         index: Numbers of the chains, (B,) int64; 0, 1, 2, ... by default.
+        context: Of each chain, which it keeps, (B, ...), for a run with a ``condition``.
 
     Yields:
         (B, ...) on the device of the run.
 
     Raises:
-        ValueError: The run has no such chain; nothing has been drawn then.
+        ValueError: The run has no such chain, or a context is missing or not expected; nothing
+            has been drawn then.
     """
     goal = run.objective
     if isinstance(goal, WithProperties):
@@ -93,13 +102,14 @@ def chain(
     kind = pick(CHAINS, kind or ("bengio" if isinstance(goal, DAE) else "rifai"), "chain")
     if steps < 0 or not noise >= 0:
         raise ValueError(f"steps is {steps} and noise {noise}; expected 0 or more")
-    model = run.model.eval()
+    model, context = run.model.eval(), checked(run.condition, context, len(x0))
+    context = None if context is None else context.to(run.device)
     move: Callable[[Tensor, Tensor], Tensor]
     if kind == "bengio":
-        move = partial(denoised, model, _denoiser(goal), seed)
+        move = partial(denoised, model, _denoiser(goal), seed, context)
     else:
         _check_slope(x0)
-        move = partial(pushed, model, noise, seed)
+        move = partial(pushed, model, noise, seed, context)
     index = torch.arange(len(x0)) if index is None else index
     return _states(move, x0.to(run.device), index.to(run.device), steps)
 
@@ -131,20 +141,25 @@ def _states(
 
 
 @torch.no_grad()
-def denoised(model: Autoencoder, goal: DAE, seed: int, x: Tensor, key: Tensor) -> Tensor:
+def denoised(
+    model: Autoencoder, goal: DAE, seed: int, context: Tensor | None, x: Tensor, key: Tensor
+) -> Tensor:
     """One step of ``bengio`` from x (B, ...), with draws keyed by seed and key (B,)."""
     place = torch.arange(_CORRUPTION, _CORRUPTION + x[0].numel(), device=x.device)
     u = uniforms(seed, key[:, None], place).view(x.shape)
-    return model.decode(model.encode(goal.corrupted(model, x, u)), seed=seed, index=key)
+    z = model.encode(goal.corrupted(model, x, u), context)
+    return model.decode(z, context, seed=seed, index=key)
 
 
-def pushed(model: Autoencoder, noise: float, seed: int, x: Tensor, key: Tensor) -> Tensor:
+def pushed(
+    model: Autoencoder, noise: float, seed: int, context: Tensor | None, x: Tensor, key: Tensor
+) -> Tensor:
     """One step of ``rifai`` from x (B, ...), with draws keyed by seed and key (B,)."""
     with torch.enable_grad(), twice_differentiable(x.device.type):
         x = x.detach().requires_grad_()
-        z = model.encode(x)
+        z = model.encode(x, context)
         e = (noise * normals(seed, key, z.shape[1], _PUSH)).to(z).requires_grad_()
         (back,) = torch.autograd.grad(z, x, e, create_graph=True)  # J^T e
         # J^T e is linear in e, so its derivative against itself is J J^T e.
         (push,) = torch.autograd.grad(back, e, back.detach())
-    return model.decode(z.detach() + push)
+    return model.decode(z.detach() + push, context)

@@ -70,6 +70,30 @@ def told(data: TrainingData, config: dict[str, Any], old: Run | None) -> None:
     data.data = images
 
 
+def with_contexts(run: Run, data: TrainingData) -> ImageData:
+    """The images of files, with what a trained run is told of each.
+
+    Args:
+        run: Says what it is told; nothing for most.
+        data: The files, as its codec reads them.
+
+    Raises:
+        DataError: A file has no labels or no contexts, or others than the run; or no images.
+    """
+    condition, images = run.condition, data.data
+    if not isinstance(images, ImageData):
+        raise DataError(f"these are no images, and the run has learnt {run.codec.items}")
+    if condition is None:
+        return images
+    if condition.classes:
+        return _by_label(images, _labels(data.encoded, condition.classes))[0]
+    found = [
+        _context(open_images(part.source), condition.shape)[part.lines - 1]
+        for part in data.encoded
+    ]
+    return images.with_context(np.concatenate(found))
+
+
 def kept_labels(data: AnyData, count: int, seed: int) -> AnyData:
     """The same examples with ``count`` labels of each class, chosen by the seed; others are -1.
 
@@ -194,8 +218,7 @@ def _labels(parts: Sequence[Encoded[Any]], classes: tuple[str, ...]) -> _Labelle
     number = {name: i for i, name in enumerate(classes)}
     if lacking := sorted(set(whole.tolist()) - set(number)):
         raise DataError(
-            f"the run that training starts from does not know the label {lacking[0]!r}, only "
-            f"{', '.join(classes)}"
+            f"the run does not know the label {lacking[0]!r}, only {', '.join(classes)}"
         )
     return _Labelled(np.array([number[name] for name in whole], dtype=np.int64), classes)
 

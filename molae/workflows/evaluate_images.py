@@ -14,12 +14,13 @@ from torch import Tensor
 from molae.codecs import ImageCodec
 from molae.codecs.images import eight_bits, unit
 from molae.datasets.images import ImageData
-from molae.densities import CentredGaussian, Gaussian, LatentDensity
+from molae.densities import CentredGaussian, Gaussian, LatentDensity, StandardNormal
 from molae.metrics import latent
 from molae.metrics.features import feature_net
 from molae.metrics.images import ImageYardstick, squared_error
 from molae.names import DENSITIES, MIDPOINTS, pick
 from molae.pictures import Pixels, enlarged, grid, text_of
+from molae.runs.condition import contexts
 from molae.runs.run import Run
 from molae.workflows import measures
 from molae.workflows.evaluation import DATA, Numbers
@@ -80,6 +81,7 @@ class ImageBench:
         done: What is found.
         n: Images of each set, at most.
         seed: Of everything that is drawn.
+        context: What drawn images are told, (m, ...), taken in turn, see ``Run.sample``.
     """
 
     def __init__(
@@ -90,10 +92,12 @@ class ImageBench:
         done: ImageEvaluation,
         n: int,
         seed: int,
+        context: Tensor | None = None,
     ) -> None:
         self.run, self.ruler, self.done, self.n, self.seed = run, ruler, done, n, seed
-        self.held = some(held.pixels, n, seed)
-        self.learnt = held.learnt
+        rows = measures.chosen(len(held.pixels), n, seed)
+        self.held, self.learnt = held.pixels[rows], held.learnt
+        self.told, self.context = held.data.batch(rows).context, context
         done.about["features"] = {"name": ruler.net.name, "digest": ruler.net.digest}
         done.about["reference"] = len(ruler.reference)
         done.note(ruler.net.about)
@@ -103,8 +107,8 @@ class ImageBench:
         """Reconstructions, what codes are like, and what lies between them."""
         run, done = self.run, self.done
         show = stage(RECONSTRUCTIONS)
-        z = encoded(run, self.held)
-        again = decoded(run, z, show)
+        z = encoded(run, self.held, self.told)
+        again = decoded(run, z, show, context=self.told)
         errors = squared_error(self.held, again)
         mean = float(errors.mean())
         done.numbers |= dict.fromkeys(OF_RUN)
@@ -125,18 +129,32 @@ class ImageBench:
         run, index = self.run, torch.arange(self.n)
         show = stage(f"{name}: generating")
         began = time.perf_counter()
-        z = run.blurred(density.sample_rows(self.seed, index).cpu(), run.noise, self.seed, index)
-        pixels = decoded(run, z, show, noise=run.noise)
+        told = contexts(run.condition, self.context, self.seed, index)
+        z = run.given(density, told).sample_rows(self.seed, index).cpu()
+        z = run.blurred(z, run.noise, self.seed, index)
+        pixels = decoded(run, z, show, noise=run.noise, context=told)
         seconds = time.perf_counter() - began
         stage(f"{name}: comparing")
         numbers = self._measured(name, pixels)
-        numbers["held_out_nats"] = float(density.log_prob(self.codes).double().mean())
+        numbers["held_out_nats"] = self._nats(density)
         numbers["images_per_second"] = self.n / seconds
         self.done.densities[name] = finite(numbers)
         self.done.images.sets[name] = sheet(pixels[:_SHOWN])
 
+    def _nats(self, density: LatentDensity) -> float:
+        """Mean log-density of the held-out codes."""
+        run, total = self.run, 0.0
+        for rows in torch.split(torch.arange(len(self.codes)), _ENCODED):
+            told = None if self.told is None else self.told[rows]
+            each = run.given(density, told).log_prob(self.codes[rows].to(run.device))
+            total += float(each.double().sum())
+        return total / len(self.codes)
+
     def between(self, stage: Stage) -> None:
-        """Midpoints of held-out codes in random pairs, and some ways from code to code."""
+        """Midpoints of held-out codes in random pairs, and some ways from code to code.
+
+        What is between two codes is told what the first one was.
+        """
         z, done = self.codes, self.done
         if len(z) < 2:
             done.note("Fewer than 2 held-out images: nothing is said of interpolations.")
@@ -144,17 +162,18 @@ class ImageBench:
         rng = np.random.default_rng(self.seed)
         first = rng.integers(0, len(z), self.n)
         other = (first + rng.integers(1, len(z), self.n)) % len(z)  # never the same row
+        told = None if self.told is None else self.told[first]
         for kind in MIDPOINTS:
             show = stage(MIDDLES[kind])
             middle = latent.midpoints(z[first], z[other], kind)
-            pixels = decoded(self.run, middle, show)
+            pixels = decoded(self.run, middle, show, context=told)
             done.others[MIDDLES[kind]] = self._measured(MIDDLES[kind], pixels)
             done.images.sets[MIDDLES[kind]] = sheet(pixels[:_SHOWN])
         t = torch.linspace(0, 1, _STEPS)
         pairs = list(zip(z[first[:_WAYS]], z[other[:_WAYS]], strict=True))
-        done.images.ways = sheet(
-            decoded(self.run, torch.cat([way(a, b, t) for a, b in pairs])), _STEPS
-        )
+        points = torch.cat([way(a, b, t) for a, b in pairs])
+        told = None if told is None else told[:_WAYS].repeat_interleave(_STEPS, 0)
+        done.images.ways = sheet(decoded(self.run, points, context=told), _STEPS)
 
     def data(self, stage: Stage) -> None:
         """Images that the model learnt from, as if they had been generated: the floor."""
@@ -208,6 +227,7 @@ def bench_images(
     densities: Mapping[str, LatentDensity],
     seed: int,
     features: str,
+    context: Tensor | None = None,
 ) -> None:
     """Measure everything that is measured on a run of images.
 
@@ -221,10 +241,11 @@ def bench_images(
         densities: What images are drawn from, by name.
         seed: Of everything that is drawn.
         features: What images are compared in.
+        context: What drawn images are told, see ``ImageBench``.
     """
     real = held.pixels if reference is None else reference
     ruler = yardstick(features, real, held.learnt, n, seed)
-    bench = ImageBench(run, held, ruler, done, n, seed)
+    bench = ImageBench(run, held, ruler, done, n, seed, context)
     bench.model(stage)
     for name, density in densities.items():
         bench.density(name, density, stage)
@@ -247,30 +268,40 @@ def bench_images(
 
 def stages_of(densities: int) -> int:
     """Stages of an evaluation with so many densities."""
-    return 2 + 2 * densities + len(MIDPOINTS)
+    return 3 + 2 * densities + len(MIDPOINTS)
 
 
 def fitted(densities: Mapping[str, LatentDensity]) -> dict[str, str]:
     """What was fitted, by name of the density, in a few words."""
-    return {name: READINGS.get(name) or each.described() for name, each in densities.items()}
+    found = {name: READINGS.get(name) or each.described() for name, each in densities.items()}
+    if "prior" in densities and not isinstance(densities["prior"], StandardNormal):
+        found["prior"] = str(densities["prior"].name)
+    return found
 
 
-def encoded(run: Run, pixels: Pixels) -> Tensor:
-    """Codes of images (n, H, W, C), (n, D)."""
-    parts = [
-        run.codes(torch.from_numpy(unit(pixels[first : first + _ENCODED])))
-        for first in range(0, len(pixels), _ENCODED)
-    ]
+def encoded(run: Run, pixels: Pixels, context: Tensor | None = None) -> Tensor:
+    """Codes of images (n, H, W, C), with contexts (n, ...) where the run is told some: (n, D)."""
+    parts = []
+    for first in range(0, len(pixels), _ENCODED):
+        rows = slice(first, first + _ENCODED)
+        told = None if context is None else context[rows]
+        parts.append(run.codes(torch.from_numpy(unit(pixels[rows])), context=told))
     return torch.cat(parts)
 
 
 def decoded(
-    run: Run, z: Tensor, show: measures.Show = measures.unseen, *, noise: float = 0.0
+    run: Run,
+    z: Tensor,
+    show: measures.Show = measures.unseen,
+    *,
+    noise: float = 0.0,
+    context: Tensor | None = None,
 ) -> Pixels:
     """Images of codes (n, D), (n, H, W, C) uint8, as ``run.decode`` has them in its texts."""
     parts: list[Pixels] = []
     for rows in torch.split(torch.arange(len(z)), _ENCODED):
-        parts += [eight_bits(x) for x in run.drawn(z[rows], rows, noise)]
+        told = None if context is None else context[rows]
+        parts += [eight_bits(x) for x in run.drawn(z[rows], rows, noise, context=told)]
         show((int(rows[-1]) + 1) / len(z))
     return np.concatenate(parts)
 
@@ -279,7 +310,7 @@ def some(pixels: Pixels, most: int, seed: int) -> Pixels:
     """At most so many images, chosen at random, in their order."""
     if len(pixels) <= most:
         return pixels
-    return pixels[np.sort(np.random.default_rng(seed).permutation(len(pixels))[:most])]
+    return pixels[measures.chosen(len(pixels), most, seed)]
 
 
 def sheet(pixels: Pixels, columns: int | None = None) -> str:

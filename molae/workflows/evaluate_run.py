@@ -15,24 +15,28 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
 
 from molae import __version__
-from molae.codecs import GrammarCodec
-from molae.codecs.images import unit
+from molae.codecs import GrammarCodec, ImageCodec
 from molae.datasets.files import DataError
 from molae.datasets.images import ImageData
 from molae.grammar.promise import has_attributes, promise
+from molae.runs.condition import contexts
 from molae.runs.folder import RunError
 from molae.runs.run import Run
 from molae.workflows import evaluate_images as images
 from molae.workflows import measures
+from molae.workflows.conditions import contexts_of, with_contexts
 from molae.workflows.data import load_data
 from molae.workflows.evaluate import texts_of
 from molae.workflows.evaluation import Evaluation, definitions
-from molae.workflows.held_images import held_images, images_of
+from molae.workflows.held_images import HeldImages, held_images, images_of
 from molae.workflows.held_out import HeldOut, held_out
+from molae.workflows.image_evaluation import OF_RUN as OF_IMAGES
 from molae.workflows.image_evaluation import ImageEvaluation
 from molae.workflows.image_evaluation import definitions as image_definitions
+from molae.workflows.information import judge_images
 from molae.workflows.measures import Show, unseen
 from molae.workflows.nll import EXAMPLES, judge
 from molae.workflows.origin import training_files
@@ -59,6 +63,7 @@ def evaluate_run(
     progress: bool = False,
     features: str | None = None,
     nll: int = 0,
+    context: Tensor | None = None,
 ) -> Evaluation:
     """Generate from every density of a run, evaluate the molecules, and test the model itself.
 
@@ -81,17 +86,21 @@ def evaluate_run(
             is ``classifier``.
         nll: Samples with which -log p(x) of some held-out examples is estimated, see
             ``molae.workflows.nll``; 0 for none.
+        context: What drawn images of a run with a ``condition`` are told, (m, ...), taken in
+            turn; see ``evaluate_model``, which such a run needs.
 
     Raises:
-        ValueError: n is below 2, or the run has no such density.
+        ValueError: n is below 2, or the run has no such density, or it is told of contexts, which
+            texts do not have.
     """
     codec = run.codec
     if codec.medium == "images":
         beside, learnt = (
             None if part is None else images.image_data(part, codec) for part in (reference, train)
         )
-        return _images(run, beside, learnt, n, densities, seed, features, progress, nll)
+        return _images(run, beside, learnt, n, densities, seed, features, progress, nll, context)
     _check_number(run, n)
+    contexts(run.condition, context, seed, torch.arange(0))  # which are of images
     if features is not None:
         raise ValueError(
             f"features are what images are compared in, and this run writes {codec.items}; leave "
@@ -107,11 +116,9 @@ def evaluate_run(
         _lacking(run, _EXPECTED, done)
     _promises(run, done)
     bench = Bench(run, held, done, n, seed, workers)
-    with _stages(4 + 3 * len(names) + bool(nll), progress) as stage:
+    with _stages(5 + 3 * len(names) + bool(nll), progress) as stage:
         bench.model(stage)
-        if nll and held.texts:
-            x = measures.sequences(run, held.texts[:EXAMPLES], workers).x
-            judge(run, x, nll, seed, done, stage("likelihood"))
+        bench.likelihood(stage, nll)
         run.sample(2, canonical=False)  # no density shall pay for what is compiled at first
         for name in names:
             bench.density(name, stage)
@@ -136,6 +143,7 @@ def evaluate_model(
     progress: bool = False,
     features: str | None = None,
     nll: int = 0,
+    condition: str | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Evaluation:
     """``evaluate_run`` with files: of molecules, texts or images, whatever the run has learnt.
@@ -152,19 +160,25 @@ def evaluate_model(
         progress: Show bars.
         features: Of images.
         nll: Samples.
+        condition: What drawn images of a run with a ``condition`` are told, as ``molae generate``
+            has it, see ``contexts_of``. By default labels, as often as in the training data, or
+            else the contexts of held-out images in turn. Held-out images have their own.
         say: Told where the training data was found.
 
     Raises:
         DataError: A file that was named cannot be read, or there is nothing to compare with.
-        ValueError: See ``evaluate_run``.
+        ValueError: See ``evaluate_run``, or the run is told nothing.
     """
+    context = contexts_of(run, condition)
     files = [train] if train is not None else _found(run, say)
     codec = run.codec
     if codec.medium == "images":
-        beside = None if reference is None else images_of(codec, reference, progress)[0]
-        data = load_data(files, codec=codec, progress=progress).data if files else None
-        learnt = data if isinstance(data, ImageData) else None
-        return _images(run, beside, learnt, n, densities, seed, features, progress, nll)
+        data = load_data(files, codec=codec, progress=progress) if files else None
+        learnt = None if data is None else with_contexts(run, data)
+        beside = None
+        if reference is not None:
+            beside = _beside(run, codec, reference, learnt, progress)
+        return _images(run, beside, learnt, n, densities, seed, features, progress, nll, context)
     return evaluate_run(
         run, reference=_texts(run, [] if reference is None else [reference], column),
         train=_texts(run, files, column if train else None), n=n, densities=densities, seed=seed,
@@ -180,6 +194,20 @@ def _found(run: Run, say: Callable[[str], None]) -> list[Path]:
         return []  # the evaluation says what it lacks
     say(f"Trained on {', '.join(map(str, files))}: what was held out is found there.")
     return files
+
+
+def _beside(
+    run: Run, codec: ImageCodec, reference: str | Path, learnt: ImageData | None, progress: bool
+) -> ImageData:
+    """A reference, with what a run is told of each image if that is known, or else needed."""
+    if run.condition is None:
+        return images_of(codec, reference, progress)[0]
+    try:
+        return with_contexts(run, load_data([reference], codec=codec, progress=progress))
+    except DataError:
+        if learnt is None:
+            raise
+        return images_of(codec, reference, progress)[0]
 
 
 def _texts(run: Run, files: Sequence[str | Path], column: str | None) -> list[str] | None:
@@ -201,29 +229,67 @@ def _images(
     features: str | None,
     progress: bool,
     nll: int,
+    context: Tensor | None,
 ) -> ImageEvaluation:
     """``evaluate_run`` of a run of images."""
     _check_number(run, n)
     drawn = images.densities_of(run, densities)
     held = held_images(run, reference, train)
+    context, told = _contexts(run, held, context, n, seed)
     about = _facts(run, n, seed) | {
         "fitted": images.fitted(drawn),
         "held_out": images.about_images(held),
     }
-    done = ImageEvaluation(about, definitions=image_definitions())
-    done.notes += held.notes
+    done = ImageEvaluation(about, dict.fromkeys(OF_IMAGES), definitions=image_definitions())
+    done.notes += [*told, *held.notes]
     if densities is None:
         _lacking(run, images.EXPECTED, done)
     with _stages(images.stages_of(len(drawn)) + bool(nll), progress) as stage:
-        run.sample(2)  # no density shall pay for what is prepared at first
+        # No density shall pay for what is prepared at first.
+        run.sample(2, context=context)
         if nll:
-            x = torch.from_numpy(unit(images.some(held.pixels, EXAMPLES, seed)))
-            judge(run, x, nll, seed, done, stage("likelihood"))
+            some = held.data.batch(measures.chosen(len(held.data), EXAMPLES, seed))
+            judge(run, some.x, nll, seed, done, stage("likelihood"), some.context)
+        stage("divergences")
+        judge_images(run, held, n, seed, done)
         images.bench_images(
             run, held, None if reference is None else reference.bytes(range(len(reference))), done,
             stage, n=n, densities=drawn, seed=seed, features=features or FEATURES,
+            context=context,
         )  # fmt: skip
     return done
+
+
+def _contexts(
+    run: Run, held: HeldImages, given: Tensor | None, n: int, seed: int
+) -> tuple[Tensor | None, list[str]]:
+    """What drawn images are told, None for labels that are drawn; and a sentence on all contexts.
+
+    Raises:
+        ValueError: The run is told of contexts and the held-out images have none, or the given
+            ones are not expected or of another shape.
+    """
+    condition = run.condition
+    if condition is None or given is not None:
+        contexts(condition, given, seed, torch.arange(0))  # refuses what does not fit
+    if condition is None:
+        return None, []
+    if held.context is None:
+        raise ValueError(
+            f"this run is told of each image {condition.described()}, and the held-out images "
+            "come without: name files that have it (evaluate_model, molae evaluate --train FILE)"
+        )
+    how = "what was asked for (--condition), in turn"
+    if given is None and condition.classes:
+        how = "labels, drawn as often as in the training data"
+    elif given is None:
+        given = held.data.batch(measures.chosen(len(held.data), n, seed)).context
+        how = "those of held-out images, in turn"
+    return given, [
+        f"This run is told {condition.described()}. Held-out images are told their own, so that "
+        f"likelihoods and KLs are those given it; drawn images are told {how}; what lies between "
+        "two codes is told what the first one was."
+    ]
 
 
 def _check_number(run: Run, n: int) -> None:

@@ -38,9 +38,9 @@ OF_RUN: dict[str, str] = {
         "be encoded counts as missed each time."
     ),
     "prior_validity": (
-        f"Validity as published: codes are drawn from N(0, I), each is decoded {PRIOR_DECODINGS} "
-        "times (draws of p(x|z), with the masks that the run has); share of all decodings that "
-        "RDKit reads and sanitises."
+        "Validity as published: codes are drawn from the prior, N(0, I) unless another one was "
+        f"trained with, each is decoded {PRIOR_DECODINGS} times (draws of p(x|z), with the masks "
+        "that the run has); share of all decodings that RDKit reads and sanitises."
     ),
     "dimensions": "D, the number of dimensions of a code.",
     "active_dimensions": (
@@ -166,6 +166,7 @@ class Evaluation:
             what a perfect model would reach. Empty where they are not known.
         reference: The same of the reference itself, where that makes sense.
         sizes: On how many molecules, codes or lines a number was measured.
+        spans: 95 % confidence intervals of numbers of the run, by name, but for shares.
         notes: Sentences on what is missing, doubtful, or promised.
         definitions: What each number is.
         pictures: For the report.
@@ -177,6 +178,7 @@ class Evaluation:
     data: Numbers = field(default_factory=dict)
     reference: Numbers = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     definitions: dict[str, str] = field(default_factory=dict)
     pictures: Pictures = field(default_factory=Pictures)
@@ -229,7 +231,9 @@ class Evaluation:
         return ["", *sets], rows
 
     def sure(self, name: str, value: float | None) -> tuple[float, float] | None:
-        """The 95 % confidence interval of a number, where it is a share of independent trials."""
+        """The 95 % confidence interval of a number, where there is one."""
+        if name in self.spans:
+            return self.spans[name]
         count = self.sizes.get(name)
         if value is None or not count or name not in _SHARES:
             return None

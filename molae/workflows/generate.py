@@ -238,8 +238,11 @@ def _decoded(
     z = run.blurred(z, noise, seed, index)
     if walk is not None:
         begun = run.drawn(z, index, noise, context=told)
-        rows = torch.split(index, run.codec.at_once)
-        ends = [walk.end(run, x, seed, part) for x, part in zip(begun, rows, strict=True)]
+        rows = torch.split(torch.arange(len(index)), run.codec.at_once)
+        ends = [
+            walk.end(run, x, seed, index[part], None if told is None else told[part])
+            for x, part in zip(begun, rows, strict=True)
+        ]
         return [text for end in ends for text in run.codec.decode(end.cpu())]
     return run.decode(
         z,

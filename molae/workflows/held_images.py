@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +30,37 @@ class HeldImages:
         learnt: Learnt from, or None where that is not known.
         source: Where the images are from, a half sentence.
         notes: Sentences on what is doubtful.
+        context: Of each of ``pixels``, as ``ImageData`` has it, or None.
+        learnt_context: Of each of ``learnt``.
     """
 
     pixels: Pixels
     learnt: Pixels | None
     source: str
     notes: list[str] = field(default_factory=list)
+    context: NDArray[Any] | None = None
+    learnt_context: NDArray[Any] | None = None
+
+    @classmethod
+    def of(
+        cls, held: ImageData, learnt: ImageData | None, source: str, notes: Sequence[str] = ()
+    ) -> Self:
+        """The same of data sets."""
+        known = None if learnt is None else _pixels(learnt)
+        told = None if learnt is None else _contexts(learnt)
+        return cls(_pixels(held), known, source, list(notes), _contexts(held), told)
+
+    @property
+    def data(self) -> ImageData:
+        """What was not learnt from, with its contexts."""
+        return ImageData(self.pixels, context=self.context)
+
+    @property
+    def known(self) -> ImageData | None:
+        """What was learnt from, with its contexts."""
+        if self.learnt is None:
+            return None
+        return ImageData(self.learnt, context=self.learnt_context)
 
 
 def images_of(
@@ -70,7 +97,7 @@ def held_images(run: Run, reference: ImageData | None, train: ImageData | None) 
         if len(held) and len(learnt):
             source = "held out by the training, found again among its images by their hash"
             notes = [] if reference is None else _overlap(reference, learnt)
-            return HeldImages(_pixels(held), _pixels(learnt), source, notes)
+            return HeldImages.of(held, learnt, source, notes)
         return _beside(reference, train)
     if reference is None:
         raise DataError(
@@ -80,12 +107,12 @@ def held_images(run: Run, reference: ImageData | None, train: ImageData | None) 
     _, held = _parts(run, reference)
     if len(held) >= ENOUGH:
         source = "those of the reference that this training would have held out, by their hash"
-        return HeldImages(_pixels(held), None, source)
+        return HeldImages.of(held, None, source)
     note = (
         "What the model learnt from was not given, so that images of the reference may be among "
         "it; name the training images to be sure."
     )
-    return HeldImages(_pixels(reference), None, "the reference", [note])
+    return HeldImages.of(reference, None, "the reference", [note])
 
 
 def _parts(run: Run, data: ImageData) -> tuple[ImageData, ImageData]:
@@ -107,7 +134,7 @@ def _beside(reference: ImageData | None, learnt: ImageData) -> HeldImages:
     new = reference.subset(~np.isin(_keys(reference), _keys(learnt)))
     if not len(new):
         raise DataError("nothing to compare with: all of the reference was learnt from.")
-    return HeldImages(_pixels(new), _pixels(learnt), "the reference without what was learnt from")
+    return HeldImages.of(new, learnt, "the reference without what was learnt from")
 
 
 def _overlap(reference: ImageData, learnt: ImageData) -> list[str]:
@@ -129,3 +156,7 @@ def _keys(data: ImageData) -> NDArray[np.uint64]:
 
 def _pixels(data: ImageData) -> Pixels:
     return data.bytes(np.arange(len(data)))
+
+
+def _contexts(data: ImageData) -> NDArray[Any] | None:
+    return None if data.context is None else np.asarray(data.context[data.rows])

@@ -110,12 +110,10 @@ class ImageEvaluation(Evaluation):
 
     Attributes:
         others: Of sets of images that no density drew, by name: reconstructions, midpoints.
-        spans: 95 % confidence intervals of numbers of the run, by name.
         images: For the report.
     """
 
     others: dict[str, Numbers] = field(default_factory=dict)
-    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     images: ImagePictures = field(default_factory=ImagePictures)
 
     def sets(self) -> dict[str, Numbers]:
@@ -162,10 +160,6 @@ class ImageEvaluation(Evaluation):
         """A set of images, and what was fitted to draw it."""
         fitted = self.about.get("fitted", {}).get(name, "")
         return f"{name}: {fitted}" if fitted else name
-
-    def sure(self, name: str, value: float | None) -> tuple[float, float] | None:
-        """The 95 % confidence interval of a number of the run, where there is one."""
-        return self.spans.get(name)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pictures, as JSON values."""

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from molae.codecs import GrammarCodec, Reject
 from molae.grammar.machine import GrammarConstraint
 from molae.metrics import latent
 from molae.metrics.reconstruction import decoding_share, exact_share
-from molae.repeatable import seeded
+from molae.repeatable import measuring
 from molae.runs.run import Run
 from molae.workflows.interpolate import way
 
@@ -40,6 +42,13 @@ Show = Callable[[float], None]
 
 def unseen(_share: float) -> None:
     """Show nothing."""
+
+
+def chosen(total: int, most: int, seed: int) -> NDArray[np.int64]:
+    """At most so many of all rows, chosen at random, in their order."""
+    if total <= most:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(seed).permutation(total)[:most])
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ def posterior_draws(run: Run, x: Tensor, count: int, seed: int) -> Tensor:
     """Draws of q(z|x): x (n, T) -> (n, ``count``, D) float32 on the CPU."""
     run.model.eval()
     drawn = []
-    with seeded(seed, run.device):
+    with measuring(seed, run.device):
         for part in torch.split(x, _ENCODED):
             width = max(1, int((part >= 0).sum(1).max()))
             posterior = run.model.posterior(part[:, :width].to(run.device))

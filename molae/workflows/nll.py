@@ -18,8 +18,9 @@ from molae.metrics.likelihood import (
     importance_nll,
 )
 from molae.names import WITHOUT_DENSITY
-from molae.repeatable import seeded
+from molae.repeatable import measuring
 from molae.runs.build import DECODERS
+from molae.runs.condition import checked
 from molae.runs.run import Run
 from molae.workflows.evaluation import Evaluation
 from molae.workflows.measures import Show, unseen
@@ -104,6 +105,7 @@ def nll(
     seed: int = 0,
     *,
     density: str | None = None,
+    context: Tensor | None = None,
     show: Show = unseen,
 ) -> Likelihoods:
     """-log p(x) of data under a run, estimated with M samples of q(z|x) for each example.
@@ -123,15 +125,17 @@ def nll(
         samples: M.
         seed: Of all draws.
         density: p(z): a density of the run; None takes the prior that it was trained with.
+        context: Of each example, (n, ...), for a run with a ``condition``: -log p(x|c) is found.
         show: Told how far it is, from 0 to 1.
 
     Raises:
         NoDensityError: The posterior has no density, and none of codes is named.
         ValueError: There is no data, no sample, or no such density, or it is ``indices``, which
-            has masses of entries and no density.
+            has masses of entries and no density; or a context is missing or not expected.
     """
     if not len(data):
         raise ValueError("there is no data to find the likelihood of")
+    context = checked(run.condition, context, len(data))
     prior = run.density(density or "prior")
     if density == "indices":
         raise ValueError(
@@ -149,14 +153,16 @@ def nll(
     event = run.codec.size * (1 if data.ndim == 4 else data.shape[1])
     parts = torch.zeros(3, len(data), dtype=torch.float64)
     done = 0
-    with seeded(seed, run.device):
+    with measuring(seed, run.device):
         for rows, together in run.codec.groups(data, _TOGETHER):
             share, before = len(rows) / len(data), done / len(data)
+            told = None if context is None else context[rows].to(run.device)
             found = importance_nll(
                 run.model,
-                prior,
+                run.given(prior, told),
                 together.to(run.device),
                 samples,
+                context=told,
                 at_once=max(1, _NUMBERS // (len(rows) * event)),
                 widths=widths,
                 show=lambda part, a=before, b=share: show(a + b * part),  # type: ignore[misc]
@@ -171,7 +177,13 @@ def nll(
 
 
 def judge(
-    run: Run, data: Tensor, samples: int, seed: int, done: Evaluation, show: Show = unseen
+    run: Run,
+    data: Tensor,
+    samples: int,
+    seed: int,
+    done: Evaluation,
+    show: Show = unseen,
+    context: Tensor | None = None,
 ) -> None:
     """Add the likelihood of held-out data to an evaluation, or a note why there is none.
 
@@ -185,21 +197,27 @@ def judge(
         seed: Of all draws.
         done: Takes what is found.
         show: Told how far it is.
+        context: See ``nll``.
     """
     density, head = None, run.config["model"]["head"]["name"]
     if head == "implicit":
         density = "prior"
     elif head in WITHOUT_DENSITY:
-        density = next((name for name in ("gmm", "gaussian") if name in run.densities), None)
+        density = fitted(run)
     try:
-        found = nll(run, data, samples, seed, density=density, show=show)
+        found = nll(run, data, samples, seed, density=density, context=context, show=show)
     except ValueError as error:
         done.note(f"nll: {error}.")
         return
     done.numbers |= found.numbers()
     done.definitions |= MEANINGS
-    done.sizes["nll"] = len(data)
+    done.sizes |= dict.fromkeys(found.numbers(), len(data))
     done.note(found.note())
+
+
+def fitted(run: Run) -> str | None:
+    """What speaks for the codes of a model whose own density is none: its mixture or Gaussian."""
+    return next((name for name in ("gmm", "gaussian") if name in run.densities), None)
 
 
 def _widths(prior: LatentDensity, seed: int) -> list[float]:

@@ -19,7 +19,9 @@ from molae.workflows import measures
 from molae.workflows.evaluate import Yardstick
 from molae.workflows.evaluation import DATA, HELD_OUT, OF_RUN, REFERENCE, Evaluation, Numbers
 from molae.workflows.held_out import HeldOut
+from molae.workflows.information import judge_codes
 from molae.workflows.interpolate import interpolate
+from molae.workflows.nll import EXAMPLES, judge
 
 #: What is measured on less than all n molecules: n divided by so much. At n = 10,000 these are the
 #: sizes of the literature: 5,000 molecules to be reconstructed, 1,000 z from the prior.
@@ -46,8 +48,7 @@ Stage = Callable[[str], measures.Show]
 
 def _some(texts: Sequence[str], most: int, seed: int) -> list[str]:
     """At most so many, chosen at random, in their order."""
-    rows = np.random.default_rng(seed).permutation(len(texts))[:most]
-    return [texts[row] for row in np.sort(rows)]
+    return [texts[row] for row in measures.chosen(len(texts), most, seed)]
 
 
 def _numbers(found: Mapping[str, float | None]) -> Numbers:
@@ -114,6 +115,15 @@ class Bench:
         )
         sizes["stochastic_reconstruction"] = len(fewer)
         self._of_codes(z, self.data.texts, stage("interpolations"))
+
+    def likelihood(self, stage: Stage, samples: int) -> None:
+        """What codes cost, and with ``samples`` how likely held-out molecules are."""
+        stage("divergences")
+        if self.data is not None:
+            judge_codes(self.run, self.data.x, self.seed, self.done)
+        if samples and self.held.texts:
+            x = measures.sequences(self.run, self.held.texts[:EXAMPLES], self.workers).x
+            judge(self.run, x, samples, self.seed, self.done, stage("likelihood"))
 
     def _readable(self, texts: list[str]) -> list[str]:
         """Texts that are molecules, where they should be: no other can be asked back."""

@@ -117,6 +117,7 @@ def test_a_wrong_column(molae, held_out, tmp_path):
         (["a.smi"], "a file of molecules or images to compare with"),
         (["a.smi", "--reference", "b.smi", "-n", 5], "belongs to a model"),
         (["a.smi", "--reference", "b.smi", "--density", "gmm"], "belongs to a model"),
+        (["a.smi", "--reference", "b.smi", "--condition", "7"], "belongs to a model"),
         (["--density", "gmmm"], "did you mean 'gmm'"),
         (["--features", "incepton=x.pth"], "did you mean 'inception'"),
     ],

@@ -10,8 +10,9 @@ import torch
 
 from molae.datasets.images import ImageData
 from molae.densities import StandardNormal, density
+from molae.densities.conditional import GivenNormal
 from molae.distributions import DeltaPosterior, NoDensityError, NormalPosterior
-from molae.metrics.kl import divergences, posteriors_of
+from molae.metrics.kl import average_kl, divergences, posteriors_of
 from molae.models import Autoencoder
 from molae.nn.flow_heads import NvpHead
 from molae.nn.heads import NormalHead
@@ -44,6 +45,18 @@ def test_marginal_is_the_integral(scale):
     assert found.information <= math.log(4)
     assert found.error < 0.03
     assert (found.examples, found.draws) == (4, 8000)
+
+
+def test_batches_may_have_priors_of_their_own():
+    """A posterior that is its own prior costs nothing, in closed form or by draws."""
+    one, two = normals([-1.0, 2.0], 0.4), normals([0.5], 0.4)
+    own = [GivenNormal(one), StandardNormal(1)]
+    exact = (0.5 * (0.4**2 + 0.25 - 1) - math.log(0.4)) / 3
+    assert average_kl([one, two], own) == pytest.approx(exact)
+    drawn = average_kl([Sampled(one), Sampled(two)], own, draws=4000)
+    assert drawn == pytest.approx(exact, abs=0.03)
+    with pytest.raises(ValueError, match="no examples"):
+        average_kl([], [])
 
 
 def test_codes_that_are_all_alike_say_nothing():

@@ -30,6 +30,14 @@ def small():
 
 
 @pytest.fixture(scope="session")
+def tiny():
+    """Settings of a model of 8 x 8 images that trains in a second or less."""
+    shared = {name: value for name, value in SMALL.items() if name != "embedding"}
+    sizes = {"latent_dim": 4, "encoder_hidden": 16, "decoder_hidden": 16, "width": 0.25}
+    return shared | sizes | {"batch_size": 64, "remembered": False}
+
+
+@pytest.fixture(scope="session")
 def smiles():
     """A few hundred molecules of the demo set."""
     with data_path("demo.smi.gz") as path, gzip.open(path, "rt") as stream:

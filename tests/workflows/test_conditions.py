@@ -21,20 +21,6 @@ from molae.workflows.generate import generate
 from molae.workflows.info import info
 from molae.workflows.train import train
 
-TINY = {
-    "latent_dim": 4,
-    "encoder_hidden": 16,
-    "decoder_hidden": 16,
-    "width": 0.25,
-    "components": 2,
-    "batch_size": 64,
-    "precision": "fp32",
-    "device": "cpu",
-    "progress": False,
-    "workers": 1,
-    "remembered": False,
-}
-
 
 @pytest.fixture(scope="module")
 def digits():
@@ -59,9 +45,9 @@ def files(digits, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(files, tmp_path_factory):
+def told(files, tmp_path_factory, tiny):
     """A run that is told labels and has learnt what they look like."""
-    options = TINY | {"encoder_hidden": 64, "decoder_hidden": 64, "width": 1.0}
+    options = tiny | {"encoder_hidden": 64, "decoder_hidden": 64, "width": 1.0}
     return train(
         files / "digits.npz", tmp_path_factory.mktemp("runs") / "told", objective="vae",
         condition="label", prior="conditional", epochs=40, validation=0.2, **options,
@@ -69,19 +55,19 @@ def told(files, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def untold(files, tmp_path_factory):
+def untold(files, tmp_path_factory, tiny):
     """A run that is told nothing."""
     folder = tmp_path_factory.mktemp("runs") / "untold"
-    return train(files / "digits.npz", folder, steps=2, **TINY)
+    return train(files / "digits.npz", folder, steps=2, **tiny)
 
 
 @pytest.fixture(scope="module")
-def shown(files, tmp_path_factory):
+def shown(files, tmp_path_factory, tiny):
     """A run that is shown context images."""
     folder = tmp_path_factory.mktemp("runs") / "shown"
     return train(
         files / "sum.npz", folder, objective="vae", condition="context", prior="conditional",
-        steps=4, validation=0.2, **TINY,
+        steps=4, validation=0.2, **tiny,
     )  # fmt: skip
 
 
@@ -182,32 +168,32 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("options", "error", "match"), WRONG)
-def test_what_does_not_go_together(options, error, match, files, tmp_path):
+def test_what_does_not_go_together(options, error, match, files, tmp_path, tiny):
     with pytest.raises(error, match=match):
-        train(files / "digits.npz", tmp_path / "run", steps=1, **TINY, **options)
+        train(files / "digits.npz", tmp_path / "run", steps=1, **tiny, **options)
     assert not (tmp_path / "run" / "config.json").exists()
 
 
-def test_context_images_keep_their_size(files, tmp_path):
+def test_context_images_keep_their_size(files, tmp_path, tiny):
     with pytest.raises(DataError, match="image-size"):
         train(
             files / "sum.npz", tmp_path / "run", condition="context", image_size=12, steps=1,
-            **TINY,
+            **tiny,
         )  # fmt: skip
     assert not (tmp_path / "run").exists()
 
 
-def test_images_without_labels_are_refused(digits, tmp_path):
+def test_images_without_labels_are_refused(digits, tmp_path, tiny):
     np.savez(tmp_path / "bare.npz", images=digits.pixels)
     with pytest.raises(DataError, match="no labels"):
-        train(tmp_path / "bare.npz", tmp_path / "run", condition="label", steps=1, **TINY)
+        train(tmp_path / "bare.npz", tmp_path / "run", condition="label", steps=1, **tiny)
 
 
-def test_training_on_keeps_the_classes(told, files, digits, tmp_path):
+def test_training_on_keeps_the_classes(told, files, digits, tmp_path, tiny):
     few = digits.labels < 3
     some = replace(digits, pixels=digits.pixels[few], labels=digits.labels[few])
     save_images(some, tmp_path / "few.npz")
-    options = {k: TINY[k] for k in ("batch_size", "precision", "device", "progress", "workers")}
+    options = {k: tiny[k] for k in ("batch_size", "precision", "device", "progress", "workers")}
     again = train(
         tmp_path / "few.npz", tmp_path / "again", start_from=told.folder, steps=1,
         remembered=False, **options,
@@ -220,8 +206,8 @@ def test_training_on_keeps_the_classes(told, files, digits, tmp_path):
         )  # fmt: skip
 
 
-def test_interrupted_and_resumed(files, tmp_path, monkeypatch):
-    options = TINY | {"objective": "vae", "condition": "context", "prior": "conditional"}
+def test_interrupted_and_resumed(files, tmp_path, monkeypatch, tiny):
+    options = tiny | {"objective": "vae", "condition": "context", "prior": "conditional"}
     options |= {"steps": 5}
     whole = train(files / "sum.npz", tmp_path / "whole", **options)
     step = Loop._step
@@ -257,7 +243,7 @@ def test_convdraw_looks_at_contexts_itself(files, tmp_path):
     assert "context images, 2 x 8 x 8" in info(run)["told"]
 
 
-def test_classes_of_several_sources_go_by_their_names(digits, tmp_path):
+def test_classes_of_several_sources_go_by_their_names(digits, tmp_path, tiny):
     for label in (3, 11, 7):
         for number in range(3):
             place = tmp_path / "folders" / str(label)
@@ -266,14 +252,14 @@ def test_classes_of_several_sources_go_by_their_names(digits, tmp_path):
     np.savez(tmp_path / "more.npz", images=digits.pixels[:20], labels=digits.labels[:20] % 2)
     run = train(
         [tmp_path / "folders", tmp_path / "more.npz"], tmp_path / "run", condition="label",
-        objective="vae", steps=1, cache=tmp_path / "cache", **TINY,
+        objective="vae", steps=1, cache=tmp_path / "cache", **tiny,
     )  # fmt: skip
     assert run.condition.classes == ("0", "1", "3", "7", "11")
     assert run.condition.shares == pytest.approx([10 / 29, 10 / 29, 3 / 29, 3 / 29, 3 / 29])
     assert info(run)["told"] == "the label: 0, 1, 3, 7, 11"
     np.savez(tmp_path / "bad.npz", images=digits.pixels[:20], labels=digits.labels[:20] - 1)
     with pytest.raises(DataError, match="from 0 up"):
-        train(tmp_path / "bad.npz", tmp_path / "other", condition="label", steps=1, **TINY)
+        train(tmp_path / "bad.npz", tmp_path / "other", condition="label", steps=1, **tiny)
 
 
 def test_so_many_labels_of_each_class_are_kept(digits):
@@ -290,18 +276,18 @@ def test_so_many_labels_of_each_class_are_kept(digits):
     assert batch.y.shape == (2,)
 
 
-def test_labels_reach_an_objective_that_is_taught(files, tmp_path):
+def test_labels_reach_an_objective_that_is_taught(files, tmp_path, tiny):
     run = train(
         files / "digits.npz", tmp_path / "run", objective="aae", head="implicit",
         prior="clusters", labels=2, steps=4, validation=0.2,
         options={"label_weight": 1.0, "head.clusters": 10, "prior.clusters": 10},
-        **TINY | {"latent_dim": 12},
+        **tiny | {"latent_dim": 12},
     )  # fmt: skip
     lines = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").open()]
     held = next(line["parts"]["label"] for line in lines if line["kind"] == "validation")
     assert 0.5 < held < 30
     assert run.config["training"]["labels"] == 2
-    options = {k: TINY[k] for k in ("batch_size", "precision", "device", "progress", "workers")}
+    options = {k: tiny[k] for k in ("batch_size", "precision", "device", "progress", "workers")}
     options |= {"start_from": run.folder, "steps": 1, "remembered": False}
     with pytest.raises(ValueError, match="--labels"):
         train(files / "digits.npz", tmp_path / "on", **options)

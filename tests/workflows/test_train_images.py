@@ -17,20 +17,6 @@ from molae.training.loop import Loop
 from molae.workflows.info import info
 from molae.workflows.train import train
 
-TINY = {
-    "latent_dim": 4,
-    "encoder_hidden": 16,
-    "decoder_hidden": 16,
-    "width": 0.25,
-    "components": 2,
-    "batch_size": 64,
-    "precision": "fp32",
-    "device": "cpu",
-    "progress": False,
-    "workers": 1,
-    "remembered": False,
-}
-
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
@@ -44,10 +30,10 @@ def digits(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(digits, tmp_path_factory):
+def made(digits, tmp_path_factory, tiny):
     """A run that has seen each digit forty times."""
     folder = tmp_path_factory.mktemp("runs") / "rae"
-    options = {name: value for name, value in TINY.items() if not name.endswith("_hidden")}
+    options = {name: value for name, value in tiny.items() if not name.endswith("_hidden")}
     options |= {"latent_dim": 16, "width": 1.0, "validation": 0.2}
     return train(digits, folder, objective="rae", epochs=40, **options)
 
@@ -76,8 +62,8 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(map(str, way.values())))
-def test_every_objective_and_likelihood(way, digits, tmp_path):
-    options, fitted = TINY | way, FITTED
+def test_every_objective_and_likelihood(way, digits, tmp_path, tiny):
+    options, fitted = tiny | way, FITTED
     if way.get("objective") == "vqvae":
         fitted = [*FITTED, "indices"]
     if "decoder" in way:  # neither has a dense layer
@@ -135,15 +121,15 @@ def test_images_do_not_depend_on_how_many_are_drawn(made):
     assert made.sample(70, seed=6) != whole
 
 
-def test_same_seed_same_weights(digits, tmp_path):
+def test_same_seed_same_weights(digits, tmp_path, tiny):
     first, second = (
-        train(digits, tmp_path / name, steps=3, **TINY).model.state_dict() for name in "ab"
+        train(digits, tmp_path / name, steps=3, **tiny).model.state_dict() for name in "ab"
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_interrupted_and_resumed(digits, tmp_path, monkeypatch):
-    options = TINY | {"likelihood": "optimal", "image_size": 12, "steps": 6}
+def test_interrupted_and_resumed(digits, tmp_path, monkeypatch, tiny):
+    options = tiny | {"likelihood": "optimal", "image_size": 12, "steps": 6}
     whole = train(digits, tmp_path / "whole", **options)
     step = Loop._step
 
@@ -188,8 +174,8 @@ def test_training_goes_on_from_a_run(made, digits, tmp_path):
     train(digits, tmp_path / "v", start_from=made.folder, steps=1, **options, **same)
 
 
-def test_published_nets_on_padded_digits(digits, tmp_path):
-    options = {k: v for k, v in TINY.items() if not k.endswith("hidden")} | {"width": 1 / 32}
+def test_published_nets_on_padded_digits(digits, tmp_path, tiny):
+    options = {k: v for k, v in tiny.items() if not k.endswith("hidden")} | {"width": 1 / 32}
     with pytest.raises(ValueError, match="--image-size 32"):
         train(digits, tmp_path / "a", steps=2, encoder="image_mnist", **options)
     assert not (tmp_path / "a").exists()
@@ -199,9 +185,9 @@ def test_published_nets_on_padded_digits(digits, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["geco", "aae", "avb", "ali", "iae"])
-def test_losses_that_cannot_be_compared_stop_nothing(name, digits, tmp_path):
+def test_losses_that_cannot_be_compared_stop_nothing(name, digits, tmp_path, tiny):
     with pytest.raises(ValueError, match=f"{name!r} at different times.*--patience"):
-        train(digits, tmp_path / "run", steps=1, objective=name, patience=2, **TINY)
+        train(digits, tmp_path / "run", steps=1, objective=name, patience=2, **tiny)
     assert not (tmp_path / "run").exists()
 
 
