@@ -1,5 +1,7 @@
 """The commands of docs/objectives.md: options and names exist, and what is trained can be built.
 
+Of docs/evaluation.md too, options and names.
+
 Nothing is trained: where ``molae train`` would begin, the loss of a few examples is computed.
 """
 
@@ -14,12 +16,16 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXT = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
+TEXT, EVALUATION = (
+    (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for name in ("objectives", "evaluation")
+)
 #: Commands stand in lines of their own, or between backquotes, maybe over two lines.
 COMMANDS = [
     " ".join(shlex.split(found, comments=True))
-    for found in re.findall(r"^ {4}((?:molae|python -m) .*)", TEXT, re.MULTILINE)
-    + re.findall(r"`((?:molae|python -m) [^`]*)`", TEXT.replace("\n", " "))
+    for text in (TEXT, EVALUATION)
+    for found in re.findall(r"^ {4}((?:molae|python -m) .*)", text, re.MULTILINE)
+    + re.findall(r"`((?:molae|python -m) [^`]*)`", text.replace("\n", " "))
 ]
 TRAININGS = [line for line in COMMANDS if line.startswith("molae train ")]
 
@@ -112,3 +118,13 @@ def test_benchmarks_exist(line):
     for word in words:
         if word.startswith("--"):
             assert re.search(rf'"(--)?{word[2:]}"', source), line
+
+
+def test_metrics_of_molecules_are_explained():
+    from molae.names import METRICS
+    from molae.workflows.evaluation import OF_DENSITY, OF_RUN
+
+    told = set(re.findall(r"`(\w+)`", EVALUATION)) | {f"ring{size}" for size in range(4, 8)}
+    evident = {"dimensions", "not_encoded", "molecules_per_second"}
+    named = {name for name in METRICS if not name.startswith("mean_")} | OF_RUN.keys()
+    assert named | OF_DENSITY.keys() <= told | evident

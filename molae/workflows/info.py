@@ -8,6 +8,7 @@ from typing import Any
 
 from molae.codecs import CharacterCodec, GrammarCodec, ImageCodec
 from molae.names import DENSITIES, OBJECTIVES
+from molae.nn.image_likelihood import is_fixed
 from molae.objectives.published import CONVERSION, published_weights
 from molae.resources import weights_names, weights_path
 from molae.runs.compose import combinations
@@ -24,10 +25,20 @@ _SAMPLES = {
     "filters": "MOSES filters",
     "fcd": "FCD",
     "snn": "SNN",
-    "mean_qed": "QED",
-    "mean_sa": "SA",
+    "w1_logp": "W1 logP",
+    "w1_sa": "W1 SA",
+    "w1_qed": "W1 QED",
+    "w1_mw": "W1 weight",
+    "mean_qed": "mean QED",
+    "mean_sa": "mean SA",
     "ring_larger": "rings above 8",
     "strained": "strained",
+}
+
+#: Other ways to count what came back exactly, and what they are called.
+_RECONSTRUCTIONS = {
+    "refined_reconstruction": "from corrected codes",
+    "stochastic_reconstruction": "of random decodings, as published",
 }
 
 
@@ -169,7 +180,9 @@ def _published(run: Run) -> str:
     """Weights in the units of the RAE paper's code, where the model is one that it might have."""
     pixels: Any = getattr(run.model.decoder, "pixels", None)
     codec = run.codec
-    if not isinstance(codec, ImageCodec) or pixels is None or pixels.kind != "gaussian":
+    if not isinstance(codec, ImageCodec) or pixels is None:
+        return ""
+    if not is_fixed(pixels.kind, pixels.sigma):
         return ""
     sigma = math.exp(pixels.fixed)
     weights = published_weights(run.config["objective"], run.size, codec.shape, sigma)
@@ -212,12 +225,16 @@ def _measured(metrics: dict[str, Any], items: str) -> dict[str, str]:
 
 def _reconstruction(metrics: dict[str, Any], found: dict[str, Any], items: str) -> str:
     numbers = found.get("numbers", {})
-    share, refined = numbers.get("reconstruction"), numbers.get("refined_reconstruction")
+    share = numbers.get("reconstruction")
     if share is not None:
         count = found.get("measured_on", {}).get("reconstruction")
         on = f"{count:,} held-out molecules" if count else "held-out molecules"
-        more = "" if refined is None else f"; {100 * refined:.1f} % from corrected codes"
-        return f"{100 * share:.1f} % exact, on {on}{more}"
+        more = [
+            f"; {100 * numbers[key]:.1f} % {text}"
+            for key, text in _RECONSTRUCTIONS.items()
+            if numbers.get(key) is not None
+        ]
+        return f"{100 * share:.1f} % exact, on {on}{''.join(more)}"
     if "reconstruction" in metrics:
         told = f"{100 * metrics['reconstruction']:.1f} % exact"
     elif "squared_error" in metrics:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from molae.codecs import CharacterCodec, restricted_codec, shipped_codec
 from molae.runs import Run
 from molae.workflows.info import info, shipped
+
+#: Of properties to those of the reference.
+DISTANCES = {"w1_logp": 0.305942, "w1_sa": 0.06916, "w1_qed": 0.0110885, "w1_mw": 5.13704}
 
 
 def test_of_a_shipped_model():
@@ -21,14 +26,19 @@ def test_of_a_shipped_model():
     assert "exact, on 615" in told["reconstruction"]
 
 
-def test_of_what_was_evaluated(run):
+@pytest.mark.parametrize("older", [False, True])
+def test_of_what_was_evaluated(run, older):
     card = dict(run.card)
     card["metrics"] = card["metrics"] | {
         "evaluation": {
             "n": 10_000,
-            "numbers": {"reconstruction": 0.953, "refined_reconstruction": 0.998},
+            "numbers": {
+                "reconstruction": 0.953,
+                "refined_reconstruction": 0.998,
+                "stochastic_reconstruction": None if older else 0.8572,
+            },
             "measured_on": {"reconstruction": 4883},
-            "densities": {"gmm": {"validity": 1.0, "unique_10k": 0.9991, "fcd": 1.234567}},
+            "densities": {"gmm": {"unique_10k": 0.9991, "fcd": 1.234567} | DISTANCES},
             "training_data": {"validity": 1.0, "novelty": None, "filters": 0.98},
         }
     }
@@ -37,9 +47,13 @@ def test_of_what_was_evaluated(run):
     told = info(Run(run.codec, run.model, run.objective, run.config, card=card))
     assert told["reconstruction"] == (
         "95.3 % exact, on 4,883 held-out molecules; 99.8 % from corrected codes"
+        + ("" if older else "; 85.7 % of random decodings, as published")
     )
     assert told["trained"].startswith("last of 2 stages: ")
-    assert told["from gmm"] == "of 10,000: valid 1, unique@10k 0.9991, FCD 1.235"
+    assert told["from gmm"] == (
+        "of 10,000: unique@10k 0.9991, FCD 1.235, "
+        "W1 logP 0.3059, W1 SA 0.06916, W1 QED 0.01109, W1 weight 5.137"
+    )
     assert told["training data"] == "of 10,000: valid 1, MOSES filters 0.98"
     assert (told["about"], told["note 1"]) == ("molecules", "no salts")
 
