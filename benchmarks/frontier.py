@@ -10,6 +10,7 @@ otherwise, is refused::
     python -m benchmarks.frontier RUN zinc250k_train.smi.gz --noise 0 0.5 1 1.4
     python -m benchmarks.frontier RUN zinc250k_train.smi.gz --densities gmm:10 gmm:100 flow kde
     python -m benchmarks.frontier --table
+    python -m benchmarks.frontier --markdown
 
 Densities are fitted to the codes of training molecules that the run learnt from; ``gmm:100`` is
 one with 100 components, on ``--rows`` codes.
@@ -18,11 +19,12 @@ one with 100 components, on ``--rows`` codes.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.cells import (
+    Column,
+    Job,
+    Rows,
+    Values,
+    fill,
+    guarded,
+    markdown,
+    rewrite,
+    values_of,
+)
 from benchmarks.record import RESULTS, record
 from molae.densities import LatentDensity, density
 from molae.names import REFINE
@@ -43,9 +56,15 @@ from molae.workflows.generate import generate
 from molae.workflows.held_out import split_seed
 from molae.workflows.train import hold_out
 
+NAME = "frontier"
+#: The cell of exact reconstruction.
+EXACT = "reconstruction"
+#: The page that the table is written into, and what its marks say.
+PAGE = Path(__file__).parents[1] / "docs" / "training.md"
+BY = "python -m benchmarks.frontier"
 #: Steps of correction after which exact reconstruction is told.
 STEPS = (1, 2, 5, 10, REFINE)
-#: Columns of the table.
+#: Columns of the table on the screen.
 SHOWN = (
     "fcd",
     "unique_10k",
@@ -58,6 +77,18 @@ SHOWN = (
     "strained",
     "snn",
 )
+#: Columns of the page, beside density, nats and noise.
+COLUMNS = (
+    Column("FCD", "fcd", digits=2),
+    Column("unique", "unique_10k", digits=3),
+    Column("novel", "novelty", digits=3),
+    Column("MOSES filters", "filters", digits=3),
+    Column("mean SA", "mean_sa", digits=2),
+    Column("rings above 8 %", "ring_larger", scale=100.0),
+    Column("strained %", "strained", scale=100.0),
+)
+#: Densities in words.
+TITLES = {"gaussian": "one Gaussian", "two_stage": "second VAE"}
 
 
 class Subject:
@@ -192,35 +223,14 @@ def share(hits: Tensor) -> float:
     return float(hits.double().mean())
 
 
-def cell_path(folder: Path, label: str, noise: float, temperature: float | None) -> Path:
-    """The file of a cell."""
+def job_of(label: str, noise: float, temperature: float | None) -> Job:
+    """The cell of a density, so much noise and a temperature (None is greedy)."""
     drawn = "greedy" if temperature is None else f"t{temperature:g}"
-    return folder / f"{label.replace(':', '')}-noise{noise:g}-{drawn}.json"
+    facts = {"density": label, "noise": noise, "temperature": temperature}
+    return Job(f"{label.replace(':', '')}-noise{noise:g}-{drawn}", {}, facts)
 
 
-def there(path: Path, made: dict[str, Any]) -> bool:
-    """Whether a cell is done.
-
-    Raises:
-        ValueError: It was made of something else than ``made`` says.
-    """
-    if not path.is_file():
-        return False
-    was = json.loads(path.read_text(encoding="utf-8"))
-    odd = [
-        f"{name} was {was.get(name)} and is now {now}"
-        for name, now in made.items()
-        if was.get(name) != now
-    ]
-    if not odd:
-        return True
-    raise ValueError(
-        f"{path} was made otherwise: {', '.join(odd)}; take the same run and options, or another "
-        "--name"
-    )
-
-
-def study(options: argparse.Namespace, folder: Path) -> None:
+def study(options: argparse.Namespace) -> None:
     """Everything that is not there yet.
 
     Raises:
@@ -229,38 +239,54 @@ def study(options: argparse.Namespace, folder: Path) -> None:
     run = Run.load(options.run, "cpu")
     weights = {"weights": run.card["digests"][WEIGHTS]}
     drawn = weights | {"n": options.number, "seed": options.seed, "rows": options.rows}
-    exact = folder / "reconstruction.json"
-    levels = [(noise, t or None) for noise in options.noise for t in options.temperature]
-    missing = {
-        label: [level for level in levels if not there(cell_path(folder, label, *level), drawn)]
+    jobs = [
+        job_of(label, noise, temperature or None)
         for label in options.densities
-    }
-    if there(exact, weights) and not any(missing.values()):
-        return
-    subject = Subject(run, options.data, options.workers)
-    if not exact.exists():
-        write(exact, weights | subject.reconstruction())
-    for label, wanted in missing.items():
-        if not wanted:
-            continue
-        made, facts = subject.fitted(label, options.rows)
-        for noise, temperature in wanted:
-            found = subject.quality(made, noise, temperature, options.number, options.seed)
-            write(
-                cell_path(folder, label, noise, temperature),
-                {"density": label, "noise": noise, "temperature": temperature}
-                | drawn
-                | facts
-                | found,
-            )
-            print(label, noise, temperature, {k: found.get(k) for k in SHOWN}, flush=True)
+        for noise in options.noise
+        for temperature in options.temperature
+    ]
+
+    @cache
+    def subject() -> Subject:  # once, and only if there is a cell to make
+        return Subject(run, options.data, options.workers)
+
+    @lru_cache(maxsize=1)  # the cells of a density follow each other
+    def fitted(label: str) -> tuple[LatentDensity, Values]:
+        return subject().fitted(label, options.rows)
+
+    def exact(job: Job) -> Values:
+        return subject().reconstruction()
+
+    def cell(job: Job) -> Values:
+        made, facts = fitted(job.facts["density"])
+        noise, temperature = job.facts["noise"], job.facts["temperature"]
+        return facts | subject().quality(made, noise, temperature, options.number, options.seed)
+
+    fill(options.out, weights, [Job(EXACT, {}, {})], exact, _came_back)
+    fill(options.out, drawn, jobs, cell, _told)
 
 
-def write(path: Path, values: dict[str, Any]) -> None:
-    """A cell, whole or not at all."""
-    part = path.with_suffix(".tmp")
-    part.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    part.replace(path)
+def _came_back(found: Values) -> str:
+    return f"{100 * found['reconstruction']:.1f} % come back"
+
+
+def _told(found: Values) -> str:
+    shown = {name: found[name] for name in SHOWN if found.get(name) is not None}
+    return ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+
+
+def stored(folder: Path) -> tuple[list[Values], Values]:
+    """The cells of a folder, and what is exactly reconstructed.
+
+    Raises:
+        ValueError: They are not there.
+    """
+    exact, files = folder / f"{EXACT}.json", sorted(folder.glob("*-*.json"))
+    if not files or not exact.is_file():
+        raise ValueError(f"there are no cells in {folder}")
+    cells = [values_of(path) for path in files]
+    cells.sort(key=lambda cell: (cell["density"], cell["temperature"] or 0, cell["noise"]))
+    return cells, values_of(exact)
 
 
 def show(cells: list[dict[str, Any]], exact: dict[str, Any]) -> None:
@@ -300,8 +326,33 @@ def _moved(codes: dict[str, Any]) -> str | None:
     )
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Measure, or show; 1 where something is wrong with what was given."""
+def page_rows(cells: Sequence[Values]) -> Rows:
+    """The table of the page: densities from the least likely to the likeliest."""
+    nats: dict[str, list[float]] = {}
+    for cell in cells:
+        nats.setdefault(cell["density"], []).append(cell["nats"])
+    order = sorted(nats, key=lambda label: mean(nats[label]))
+    rows = [
+        [_titled(cell), f"{cell['nats']:.1f}", f"{cell['noise']:g}"]
+        + [column.text([cell]) for column in COLUMNS]
+        for label in order
+        for cell in cells
+        if cell["density"] == label
+    ]
+    heads = ["density", "nats", "noise on drawn codes", *(column.head for column in COLUMNS)]
+    return heads, rows
+
+
+def _titled(cell: Values) -> str:
+    """A density in words, and the temperature where there is one."""
+    label: str = cell["density"]
+    name, _, components = label.partition(":")
+    title = f"{components} Gaussians" if name == "gmm" else TITLES.get(name, label)
+    return title if cell["temperature"] is None else f"{title}, at {cell['temperature']:g}"
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -314,30 +365,33 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--name", default="frontier", help="of the results")
+    parser.add_argument("--out", type=Path, default=RESULTS / NAME, help="folder of cells")
     parser.add_argument("--table", action="store_true", help="show what is stored")
+    parser.add_argument("--markdown", action="store_true", help="write it into --page")
+    parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args(words)
-    folder = RESULTS / options.name
-    folder.mkdir(parents=True, exist_ok=True)
-    if not options.table:
-        if options.run is None or options.data is None:
-            parser.error("a run and the file that it was trained on are needed")
-        try:
-            study(options, folder)
-        except ValueError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-    files = sorted(path for path in folder.glob("*.json") if path.stem != "reconstruction")
-    cells = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    cells.sort(key=lambda cell: (cell["density"], cell["temperature"] or 0, cell["noise"]))
-    exact = json.loads((folder / "reconstruction.json").read_text(encoding="utf-8"))
-    if not options.table:
-        record(
-            options.name,
-            {"run": options.run, "seed": options.seed, "exact": exact, "cells": cells},
-        )
-    show(cells, exact)
-    return 0
+    options.make = not (options.table or options.markdown)
+    if options.make and (options.run is None or options.data is None):
+        parser.error("a run and the file that it was trained on are needed")
+    return options
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, or show; 1 where something is wrong with what was given."""
+    options = arguments(words)
+
+    def work() -> None:
+        if options.make:
+            study(options)
+        cells, exact = stored(options.out)
+        if options.make and options.out == RESULTS / NAME:
+            told = {"run": options.run, "seed": options.seed}
+            record(NAME, {**told, "exact": exact, "cells": cells})
+        show(cells, exact)
+        if options.markdown:
+            rewrite(options.page, NAME, markdown(page_rows(cells)), BY)
+
+    return guarded(work)
 
 
 if __name__ == "__main__":

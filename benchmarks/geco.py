@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from benchmarks.cells import Job, Shown, Values, fill, guarded, present, read_cells, spread
 from benchmarks.geco_cell import (
     MICRO_WAYS,
     PLANE_WAYS,
@@ -41,16 +42,6 @@ from benchmarks.geco_cell import (
     usual_ways,
 )
 from benchmarks.images_cell import Parts
-from benchmarks.optimization import (
-    Job,
-    Shown,
-    Values,
-    fill,
-    guarded,
-    present,
-    read_cells,
-    spread,
-)
 from benchmarks.plots import figure, save
 from benchmarks.record import RESULTS
 from molae.datasets.files import cache_folder

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.cells import Values
 from benchmarks.images_cell import COMPONENTS, SHOWN
 from benchmarks.images_models import MODELS
 from benchmarks.images_table import Cells, gained
-from benchmarks.optimization import Values
 from molae.datasets.files import replacing
 from molae.pictures import Pixels, enlarged, in_channels, pixels_of, save_png
 from molae.workflows.svg import Plot

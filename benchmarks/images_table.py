@@ -12,10 +12,10 @@ from typing import Any
 from scipy.stats import kendalltau
 from scipy.stats import t as student
 
+from benchmarks.cells import Rows, Shown, Values, seeds, spread
 from benchmarks.images_cell import COMPONENTS, DATA, FLOOR
 from benchmarks.images_models import MODELS, NOT_COMPARABLE, PLAIN
-from benchmarks.optimization import Rows, Shown, Values, seeds, spread
-from molae.names import MIDPOINTS
+from molae.names import WAYS
 from molae.workflows.image_evaluation import MIDDLES, READINGS, RECONSTRUCTIONS
 
 #: Columns of sets: what they are called in cells, and in the table.
@@ -122,7 +122,7 @@ def others(cells: Cells) -> Rows:
         *((head, cells.number("gmm", name), scale, 3 if scale == 1 else 2)
           for name, head, scale in mixture),
         *((f"midpoint, {kind}", cells.number(MIDDLES[kind]), 1.0, 1)
-          for kind in MIDPOINTS if kind != "linear"),
+          for kind in WAYS if kind != "linear"),
         ("million numbers", lambda cell: _float(cell["parameters"]), 1e-6, 2),
         ("seconds to train", lambda cell: _float(cell["training"]["seconds"]), 1.0, 0),
     ]  # fmt: skip
@@ -272,9 +272,9 @@ def notes(cells: Cells, machines: Sequence[str]) -> list[str]:
     """All sentences below them."""
     second = [
         "2sVAE is the VAE of the same seed with a second VAE over its codes instead of a mixture, "
-        "so that its reconstructions and midpoints are those of the VAE. The second VAE has the "
-        "networks of Dai and Wipf (ICLR 2019): a skip, a learnt variance and noise on draws; the "
-        "code of the RAE paper has none of these."
+        "so that its reconstructions and midpoints are those of the VAE. The second VAE is as in "
+        "the code of the RAE paper: no skip, a variance that the weight of the divergence fixes, "
+        "and no noise on draws. Dai and Wipf (ICLR 2019) have a skip, learn it and add the noise."
     ]
     return [
         budget(cells, machines),

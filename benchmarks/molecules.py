@@ -23,88 +23,51 @@ are greedily decoded from both, against those held out.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shlex
 import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from benchmarks.molecules_cell import DATA, Parts, Protocol, data_cell, model_cell
+from benchmarks.cells import Job, Values, fill, guarded, rewrite
+from benchmarks.molecules_cell import DATA, Parts, Protocol, data_cell, model_cell, told
 from benchmarks.molecules_models import MODELS
-from benchmarks.molecules_table import PAGE, Cells, rewrite, show
-from benchmarks.record import RESULTS, machine
-from molae.datasets.files import cache_folder, data_digest, replacing
-from molae.training import TrainingInterrupted
+from benchmarks.molecules_table import BY, PAGE, Cells, show, written
+from benchmarks.record import RESULTS
+from molae.datasets.files import cache_folder, data_digest
 
 
-def write(path: Path, values: dict[str, Any]) -> None:
-    """A cell with what it depends on; whole or not at all."""
-    # File names only: where data lies on one machine is of no use on another.
-    words = [Path(word).name if os.sep in word else word for word in sys.orig_argv]
-    content = {
-        "name": path.stem,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(words),
-        "machine": machine(),
-        "values": values,
-    }
-    with replacing(path) as part:
-        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-
-
-def there(path: Path, protocol: Protocol) -> bool:
-    """Whether a cell is done.
-
-    Raises:
-        ValueError: It is of another protocol.
-    """
-    if not path.is_file():
-        return False
-    was = json.loads(path.read_text("utf-8"))["values"]["protocol"]
-    now = json.loads(json.dumps(protocol.to_dict()))
-    if was == now:
-        return True
-    odd = {name: (was.get(name), now[name]) for name in now if was.get(name) != now[name]}
-    told = ", ".join(f"{name} was {a} and is now {b}" for name, (a, b) in odd.items())
-    raise ValueError(f"{path} was made otherwise: {told}; give the same options, or another --out")
-
-
-def fill(options: argparse.Namespace) -> None:
+def make(options: argparse.Namespace) -> None:
     """Make every cell that is not there yet.
 
     Raises:
         ValueError: The data is too small, or a cell there is of another protocol.
         TrainingInterrupted: Ctrl-C; the same command goes on.
     """
-    options.out.mkdir(parents=True, exist_ok=True)
     options.work.mkdir(parents=True, exist_ok=True)
     source = (options.data.name, data_digest(options.data))
     shared = [name for name in Protocol.__dataclass_fields__ if name != "data"]
     protocol = Protocol(source, **{name: getattr(options, name) for name in shared})
-    wanted = {
-        f"{model}-{seed}": (model, seed) for seed in options.seeds for model in options.models
-    }
-    paths = {name: options.out / f"{name}.json" for name in (DATA, *wanted)}
-    missing = [name for name, path in paths.items() if not there(path, protocol)]
-    if not missing:
-        print(f"all {len(paths)} cells are in {options.out}")
-        return
-    parts = Parts(options.data, options.held, options.work, options.workers)
-    print(f"{len(parts.learnt)} molecules to learn from, {len(parts.held)} held out", flush=True)
-    for number, name in enumerate(missing, 1):
-        began = time.perf_counter()
-        if name == DATA:
-            values = data_cell(parts, protocol)
-        else:
-            values = model_cell(*wanted[name], parts, protocol, options.work, options.device)
-        write(paths[name], values)
-        print(f"{number}/{len(missing)} {name}: {time.perf_counter() - began:.0f} s", flush=True)
+    jobs = [Job(DATA, {}, {"model": DATA, "seed": 0})]
+    for seed in options.seeds:
+        for model in options.models:
+            settings = protocol.training(model, seed)
+            jobs.append(Job(f"{model}-{seed}", settings, {"model": model, "seed": seed}))
+
+    @cache
+    def parts() -> Parts:  # once, and only if there is a cell to make
+        found = Parts(options.data, options.held, options.work, options.workers)
+        print(f"{len(found.learnt)} molecules to learn from, {len(found.held)} held out")
+        return found
+
+    def cell(job: Job) -> Values:
+        model, seed = job.facts["model"], job.facts["seed"]
+        if model == DATA:
+            return data_cell(parts(), protocol.generated)
+        return model_cell(model, seed, parts(), protocol, options.work, options.device)
+
+    fill(options.out, protocol.to_dict(), jobs, cell, told)
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -148,21 +111,17 @@ def main(words: Sequence[str] | None = None) -> int:
     options = arguments(words)
     if options.threads:
         torch.set_num_threads(options.threads)
-    try:
+
+    def work() -> None:
         if options.data is not None:
             options.work = options.work or cache_folder("molecules")
-            fill(options)
+            make(options)
         if options.data is not None or options.table:
             show(Cells(options.out))
         if options.markdown:
-            rewrite(options.page, Cells(options.out))
-    except (TrainingInterrupted, KeyboardInterrupt):
-        print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+            rewrite(options.page, "molecules", written(Cells(options.out)), BY)
+
+    return guarded(work)
 
 
 if __name__ == "__main__":

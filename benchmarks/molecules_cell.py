@@ -229,12 +229,8 @@ def model_cell(
     told = json.dumps([settings, parts.file.name], sort_keys=True)
     folder = work / f"{model}-{seed}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
     values: dict[str, Any] = {
-        "model": model,
         "title": MODELS[model].title,
         "remark": MODELS[model].remark,
-        "seed": seed,
-        "protocol": protocol.to_dict(),
-        "settings": settings,
     }
     try:
         run = trained(folder, parts, settings, device)
@@ -250,14 +246,18 @@ def model_cell(
     }
 
 
-def data_cell(parts: Parts, protocol: Protocol) -> dict[str, Any]:
-    """Training molecules measured as if they had been generated: what a perfect model reaches."""
-    step = max(1, len(parts.learnt) // protocol.generated)
-    some = parts.learnt[::step][: protocol.generated]
-    return {
-        "model": DATA,
-        "title": "training molecules",
-        "seed": 0,
-        "protocol": protocol.to_dict(),
-        **parts.compared(some),
-    }
+def data_cell(parts: Parts, count: int) -> dict[str, Any]:
+    """So many training molecules measured as generated ones: what a perfect model reaches."""
+    step = max(1, len(parts.learnt) // count)
+    return {"title": "training molecules", **parts.compared(parts.learnt[::step][:count])}
+
+
+def told(found: dict[str, Any]) -> str:
+    """What a cell came to."""
+    for why in ("failed", "refused"):
+        if why in found:
+            return str(found[why])
+    if "reconstruction" not in found:
+        return f"{found['drawn']} molecules"
+    exact = found["reconstruction"]["exact"]
+    return "no reconstruction" if exact is None else f"{exact:.1%} come back"

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cells import Column, Rows, Values, markdown
 from benchmarks.molecules_models import MEMORY, MODELS, QUOTED
-from molae.datasets.files import replacing
 
-#: The page, and the marks between which it is written anew.
+#: The page, and what its marks say.
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
-BEGIN = "<!-- molecules: written by python -m benchmarks.molecules --markdown -->"
-END = "<!-- molecules: end -->"
+BY = "python -m benchmarks.molecules"
 #: What densities are called in the table.
 DENSITIES = {"prior": "N(0, I)", "gmm": "GMM-10"}
 #: The cell that is no model.
@@ -26,53 +24,17 @@ DATA = "data"
 #: To what a FCD must fall before the mixture is said to have helped; less is called no help.
 HELPED = 0.99
 
-Cell = dict[str, Any]
-#: A number of one cell, None where it has none.
-Read = Callable[[Cell], float | None]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: how it is headed, what is read, and how it is written."""
-
-    head: str
-    read: Read
-    form: str = "{:.1f}"
-    scale: float = 100.0
-
-    def text(self, cells: Sequence[Cell]) -> str:
-        """Mean over the cells, and the standard deviation where there are several."""
-        found = [value for cell in cells if (value := self.read(cell)) is not None]
-        if not found:
-            return "-"
-        scaled = [self.scale * value for value in found]
-        text = self.form.format(mean(scaled))
-        return text if len(scaled) < 2 else f"{text} ± {self.form.format(stdev(scaled))}"
-
-
-def _at(*path: str) -> Read:
-    def read(cell: Cell) -> float | None:
-        found: Any = cell
-        for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
-        return found
-
-    return read
-
-
-def _fcd(density: str) -> Read:
-    return _at("densities", density, "metrics", "fcd")
-
 
 def of_models() -> list[Column]:
     """What is said of a model as a whole."""
+    of_training = ("reconstruction", "of_training_molecules")
     return [
-        Column("exact reconstruction %", _at("reconstruction", "exact")),
-        Column("nats", _at("reconstruction", "nats"), "{:.1f}", 1.0),
-        Column("of training molecules %", _at("reconstruction", "of_training_molecules")),
-        Column("million numbers", _at("size", "parameters"), "{:.2f}", 1e-6),
-        Column("seconds to train", _at("training", "seconds"), "{:.0f}", 1.0),
-        Column("molecules / s", _at("training", "molecules_per_second"), "{:.0f}", 1.0),
+        Column("exact reconstruction %", "reconstruction", "exact", scale=100.0),
+        Column("nats", "reconstruction", "nats"),
+        Column("of training molecules %", *of_training, scale=100.0),
+        Column("million numbers", "size", "parameters", digits=2, scale=1e-6),
+        Column("seconds to train", "training", "seconds", digits=0),
+        Column("molecules / s", "training", "molecules_per_second", digits=0),
     ]
 
 
@@ -81,14 +43,18 @@ def of_draws(density: str) -> list[Column]:
     place = ("densities", density)
     metric = (*place, "metrics")
     return [
-        Column("valid, all masks %", _at(*place, "validity_all_masks")),
-        Column("grammar masks %", _at(*place, "validity_grammar_masks")),
-        Column("no masks %", _at(*place, "validity_no_masks")),
-        Column("greedy %", _at(*metric, "validity")),
-        Column("unique %", _at(*metric, "uniqueness")),
-        Column("FCD", _fcd(density), "{:.2f}", 1.0),
-        Column("SNN", _at(*metric, "snn"), "{:.3f}", 1.0),
+        Column("valid, all masks %", *place, "validity_all_masks", scale=100.0),
+        Column("grammar masks %", *place, "validity_grammar_masks", scale=100.0),
+        Column("no masks %", *place, "validity_no_masks", scale=100.0),
+        Column("greedy %", *metric, "validity", scale=100.0),
+        Column("unique %", *metric, "uniqueness", scale=100.0),
+        _fcd(density),
+        Column("SNN", *metric, "snn", digits=3),
     ]
+
+
+def _fcd(density: str) -> Column:
+    return Column("FCD", "densities", density, "metrics", "fcd", digits=2)
 
 
 class Cells:
@@ -104,7 +70,7 @@ class Cells:
     def __init__(self, folder: Path) -> None:
         files = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
         values = [file["values"] for file in files]
-        self.rows: dict[str, list[Cell]] = {}
+        self.rows: dict[str, list[Values]] = {}
         for name in MODELS:
             found = [one for one in values if one["model"] == name]
             if found:
@@ -118,7 +84,7 @@ class Cells:
         self.machines = sorted({_machine(file["machine"]) for file in files})
         self.dates = sorted(file["date"][:10] for file in files)
 
-    def whole(self, name: str) -> list[Cell]:
+    def whole(self, name: str) -> list[Values]:
         """The cells of a model whose training came to its end."""
         return [cell for cell in self.rows[name] if "failed" not in cell]
 
@@ -135,8 +101,6 @@ def _machine(known: dict[str, Any]) -> str:
 
 # Rows --------------------------------------------------------------------------------------------
 
-Rows = tuple[list[str], list[list[str]]]
-
 
 def model_rows(cells: Cells) -> Rows:
     """Head and rows of the models."""
@@ -149,7 +113,7 @@ def model_rows(cells: Cells) -> Rows:
     return ["model", "seeds", *(column.head for column in columns)], rows
 
 
-def _seeds(cells: Iterable[Cell]) -> str:
+def _seeds(cells: Iterable[Values]) -> str:
     return ", ".join(str(cell["seed"]) for cell in cells)
 
 
@@ -172,7 +136,7 @@ def helped(cells: Cells) -> list[str]:
     told = []
     for name in cells.rows:
         means = {
-            key: [v for cell in cells.whole(name) if (v := _fcd(key)(cell)) is not None]
+            key: [v for cell in cells.whole(name) if (v := _fcd(key).read(cell)) is not None]
             for key in DENSITIES
         }
         title = cells.title(name)
@@ -209,16 +173,11 @@ def _budget(protocol: dict[str, Any]) -> str:
     return f"{protocol['epochs']:g} passes over the data in each training"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
-
-
-def markdown(cells: Cells) -> str:
+def written(cells: Cells) -> list[str]:
     """The part of the page that is written from the cells."""
     protocol = cells.protocol
     held = next((c["reconstruction"]["molecules"] for c in _all(cells)), protocol["held"])
-    lines = [
+    return [
         f"Measured {_span(cells.dates)} on {'; '.join(cells.machines)}; data "
         f"`{protocol['data'][0]}`. {_budget(protocol)}, in batches of {protocol['batch_size']}, "
         f"learning rate {protocol['learning_rate']:g}, precision {_precisions(cells)}; {held:,} "
@@ -227,9 +186,9 @@ def markdown(cells: Cells) -> str:
         f"{protocol['generated']:,} molecules from each density, {protocol['decoded']:,} codes "
         "under each set of masks. ± is the standard deviation over seeds.",
         "",
-        *_table(*model_rows(cells)),
+        *markdown(model_rows(cells)),
         "",
-        *_table(*draw_rows(cells)),
+        *markdown(draw_rows(cells)),
         "",
         "*Valid* counts one draw of p(x|z) per code; *greedy* and what follows is said of "
         "greedily decoded molecules. The last row is what training molecules would get: no model "
@@ -251,7 +210,6 @@ def markdown(cells: Cells) -> str:
         "",
         *published(),
     ]
-    return "\n".join(lines)
 
 
 def remarks(cells: Cells) -> str:
@@ -262,7 +220,7 @@ def remarks(cells: Cells) -> str:
     return "; ".join(f"{', '.join(names)}: {remark}" for remark, names in titles.items())
 
 
-def _all(cells: Cells) -> list[Cell]:
+def _all(cells: Cells) -> list[Values]:
     return [cell for name in cells.rows for cell in cells.whole(name)]
 
 
@@ -285,19 +243,4 @@ def published() -> list[str]:
         ]
         for row in QUOTED
     ]
-    return _table(["model", "reconstruction %", "valid from N(0, I) %", "source"], rows)
-
-
-def rewrite(page: Path, cells: Cells) -> None:
-    """Put the tables between the marks of a page; what stands around them stays.
-
-    Raises:
-        ValueError: The page has not both marks, once each and in order.
-    """
-    text = page.read_text("utf-8") if page.is_file() else ""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"{page} needs the lines {BEGIN!r} and {END!r}, once each, in order")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    with replacing(page) as part:
-        part.write_text(f"{before}{BEGIN}\n\n{markdown(cells)}\n\n{END}{after}", "utf-8")
+    return markdown((["model", "reconstruction %", "valid from N(0, I) %", "source"], rows))

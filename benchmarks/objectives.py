@@ -31,6 +31,7 @@ import torch
 from rich.console import Console
 
 from benchmarks import objectives_molecules
+from benchmarks.cells import Job, Values, fill, guarded, present
 from benchmarks.objectives_cell import (
     DATA,
     BinaryParts,
@@ -41,7 +42,6 @@ from benchmarks.objectives_cell import (
 )
 from benchmarks.objectives_models import MODELS
 from benchmarks.objectives_table import Cells, Remarks, notes, tables
-from benchmarks.optimization import Job, Values, fill, guarded, present
 from benchmarks.record import RESULTS
 from molae.datasets.files import cache_folder
 from molae.datasets.image_files import DIGITS, source_digest

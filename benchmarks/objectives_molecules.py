@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cells import Job, Values, fill
 from benchmarks.molecules_cell import (
     DATA,
     Parts,
@@ -13,11 +14,11 @@ from benchmarks.molecules_cell import (
     drawn,
     measured,
     size,
+    told,
     trained,
 )
 from benchmarks.objectives_cell import begun, folder_of
 from benchmarks.objectives_models import MODELS
-from benchmarks.optimization import Job, Values, fill
 from molae.datasets.files import data_digest
 
 #: The folder of these cells, in that of the others.
@@ -99,7 +100,7 @@ def make(
     def cell(job: Job) -> Values:
         model, seed = job.facts["model"], job.facts["seed"]
         if model == DATA:
-            return data_cell(parts, protocol)
+            return data_cell(parts, protocol.generated)
         if MODELS[model].heavy and size_of_table == "small":
             return {"refused": HEAVY}
         settings = dict(job.settings)
@@ -116,14 +117,3 @@ def make(
         return {**about, "size": size(run), **found}
 
     fill(out / FOLDER, protocol.to_dict(), jobs, cell, told)
-
-
-def told(found: Values) -> str:
-    """What a cell came to."""
-    for why in ("failed", "refused"):
-        if why in found:
-            return str(found[why])
-    if "reconstruction" not in found:
-        return f"{found['drawn']} molecules"
-    exact = found["reconstruction"]["exact"]
-    return "no reconstruction" if exact is None else f"{exact:.1%} come back"

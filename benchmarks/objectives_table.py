@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cells import Column, Rows, Shown, Values, read_cells, seeds, spread
 from benchmarks.objectives_cell import DATA
 from benchmarks.objectives_models import MODELS
 from benchmarks.objectives_molecules import FOLDER
-from benchmarks.optimization import Rows, Shown, Values, read_cells, seeds, spread
 from molae.metrics.latent import ACTIVE
 from molae.workflows.image_evaluation import RECONSTRUCTIONS
-
-#: A number of a cell, None where it has none.
-Read = Callable[[Values], float | None]
 
 
 class Cells:
@@ -86,46 +83,27 @@ def letter_of(number: int) -> str:
 # Columns -----------------------------------------------------------------------------------------
 
 
-class Column:
-    """A column: its head, how a number is read, and how it is written.
+def text(column: Column, cells: Sequence[Values], remarks: Remarks) -> str:
+    """Mean ± deviation over the cells, or the mark of the sentence that says why not."""
+    if any(column.read(cell) is not None for cell in cells):
+        return column.text(cells)
+    return remarks.mark(why(column, cells[0]))
 
-    Args:
-        head: Above it.
-        path: Keys to the number in a cell.
-        digits: After the point.
-        scale: What it is multiplied with.
-    """
 
-    def __init__(self, head: str, *path: str, digits: int = 1, scale: float = 1.0) -> None:
-        self.head, self.path, self.digits, self.scale = head, path, digits, scale
-
-    def read(self, cell: Values) -> float | None:
-        """The number, scaled; None where there is none."""
-        found: Any = cell
-        for name in self.path:
-            found = found.get(name) if isinstance(found, dict) else None
-        return None if found is None else self.scale * float(found)
-
-    def text(self, cells: Sequence[Values], remarks: Remarks) -> str:
-        """Mean ± deviation over the cells, or the mark of the sentence that says why not."""
-        found = [self.read(cell) for cell in cells]
-        if any(value is not None for value in found):
-            return spread(found, self.digits)
-        return remarks.mark(self.why(cells[0]))
-
-    def why(self, cell: Values) -> str:
-        """Why a cell has no such number."""
-        for lost in ("failed", "refused"):
-            if lost in cell:
-                return str(cell[lost]).rstrip(".")
-        said = cell.get("missing", {}).get(self.path[-1])
-        if said is not None:
-            return str(said).rstrip(".")
-        notes = cell
-        for name in self.path[:-2]:
-            notes = notes.get(name, {})
-        told = notes.get("notes", {}).get(self.path[-1])
-        return f"{self.head}: {told or 'it is no finite number'}"
+def why(column: Column, cell: Values) -> str:
+    """Why a cell has no such number."""
+    for lost in ("failed", "refused"):
+        if lost in cell:
+            return str(cell[lost]).rstrip(".")
+    last = column.path[-1]
+    said = cell.get("missing", {}).get(last)
+    if said is not None:
+        return str(said).rstrip(".")
+    notes = cell
+    for name in column.path[:-2]:
+        notes = notes.get(name, {})
+    told = notes.get("notes", {}).get(last)
+    return f"{column.head}: {told or 'it is no finite number'}"
 
 
 def of_models() -> list[Column]:
@@ -193,7 +171,7 @@ def _rows(found: dict[str, list[Values]], columns: list[Column], remarks: Remark
         [
             _title(name, cells),
             seeds(cells),
-            *(column.text([with_epochs(cell) for cell in cells], remarks) for column in columns),
+            *(text(column, [with_epochs(cell) for cell in cells], remarks) for column in columns),
         ]
         for name, cells in found.items()
     ]
@@ -233,7 +211,7 @@ def _on_molecules(cells: Cells, remarks: Remarks) -> Rows:
     if floor is not None:
         # A perfect model, whatever it draws from; nothing is encoded, and nothing masked.
         same = {"densities": dict.fromkeys(("own", "gmm"), floor)}
-        shown = [spread([column.read(same)], column.digits) for column in columns]
+        shown = [column.text([same]) for column in columns]
         rows.append(["training molecules (floor)", "", *(" " if t == "-" else t for t in shown)])
     return _heads(columns), rows
 

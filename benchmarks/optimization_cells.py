@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmarks.optimization import Job
+from benchmarks.cells import Job
 from benchmarks.optimization_molecules import Library, campaign
 from molae.runs import Run
 from molae.workflows.campaign.record import Record

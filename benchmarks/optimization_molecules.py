@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.optimization import Values, proposed, rounded
+from benchmarks.cells import Values
+from benchmarks.optimization import proposed, rounded
 from molae.chem.properties import score
 from molae.datasets.files import data_digest, replacing
 from molae.datasets.readers import read, smiles_of

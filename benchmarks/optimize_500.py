@@ -28,21 +28,8 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.optimization import (
-    COST,
-    Job,
-    Rows,
-    Shown,
-    Values,
-    cost,
-    curve,
-    fill,
-    parser,
-    seeds,
-    settled,
-    spread,
-    table_main,
-)
+from benchmarks.cells import Job, Rows, Shown, Values, fill, seeds, spread
+from benchmarks.optimization import COST, cost, curve, parser, settled, table_main
 from benchmarks.optimization_cells import Campaigns, Protocol
 from benchmarks.optimization_molecules import (
     ATOMS,

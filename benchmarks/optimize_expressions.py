@@ -29,14 +29,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from benchmarks.optimization import (
-    COST,
-    PAGE,
+from benchmarks.cells import (
     Job,
     Rows,
     Shown,
     Values,
-    cost,
     fill,
     guarded,
     present,
@@ -44,6 +41,7 @@ from benchmarks.optimization import (
     seeds,
     spread,
 )
+from benchmarks.optimization import COST, PAGE, cost
 from benchmarks.optimize_expressions_cell import (
     GOAL,
     METHODS,

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.optimization import Values, curve, rounded
+from benchmarks.cells import Values
+from benchmarks.optimization import curve, rounded
 from molae.datasets.files import replacing
 from molae.oracles import Equation
 from molae.oracles.ledger import Ledger

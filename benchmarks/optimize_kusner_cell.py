@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.optimization import Values
+from benchmarks.cells import Values
 from benchmarks.optimization_molecules import (
     ATOMS,
     FILTERS,

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.optimization import Values, rounded
+from benchmarks.cells import Values
+from benchmarks.optimization import rounded
 from benchmarks.optimization_molecules import Floats, best_of
 from benchmarks.optimize_kusner_surrogate import Box, Kernel, Process, batch, learnt
 from molae.chem.properties import score

@@ -36,20 +36,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks.optimization import (
-    COST,
-    Job,
-    Rows,
-    Shown,
-    Values,
-    cost,
-    fill,
-    parser,
-    seeds,
-    settled,
-    spread,
-    table_main,
-)
+from benchmarks.cells import Job, Rows, Shown, Values, fill, seeds, spread
+from benchmarks.optimization import COST, cost, parser, settled, table_main
 from benchmarks.optimization_cells import Campaigns, Protocol
 from benchmarks.optimization_molecules import (
     Library,

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from molae.datasets.files import replacing
+
 #: The folder of results, beside this file.
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("molae", "numpy", "torch", "rdkit", "nltk", "lark", "scikit-learn", "joblib")
@@ -35,20 +37,24 @@ def record(name: str, values: dict[str, Any]) -> Path:
         The file, ``benchmarks/results/NAME.json``; an older one of that name is replaced.
     """
     RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    write(path, values)
+    return path
+
+
+def write(path: Path, values: dict[str, Any]) -> None:
+    """Values with what they depend on, whole or not at all."""
     # File names only: where data lies on one machine is of no use on another.
     words = [Path(word).name if os.sep in word else word for word in sys.orig_argv]
     content = {
-        "name": name,
+        "name": path.stem,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(words),
         "machine": machine(),
         "values": values,
     }
-    path = RESULTS / f"{name}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(temporary, path)
-    return path
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _version(package: str) -> str | None:

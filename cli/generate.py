@@ -198,13 +198,14 @@ def generate(
         scaffolds=scaffold or (), filters=chosen, requirements=require or (),
         properties=property or (), batch=batch, workers=workers, max_draws=max_draws,
     )  # fmt: skip
+    items = run.codec.items
     with open_output(output, drawn.columns, legend=_legend) as out:
-        for row in _shown(drawn, number, quiet):
+        for row in _shown(drawn, number, items, quiet):
             out.write(row)
         if not drawn.counts.written:
-            raise ValueError(f"no molecule came through: {_dropped(drawn.counts)}")
+            raise ValueError(f"no {items} came through: {_dropped(drawn.counts)}")
     if not quiet:
-        say(_summary(drawn.counts, output, run.codec.items))
+        say(_summary(drawn.counts, output, items))
 
 
 def _belong_to_like(like: list[str] | None, options: Mapping[str, object]) -> None:
@@ -241,8 +242,8 @@ def _like(
     return density_like(run, found.z, radius=radius, density=density)
 
 
-def _shown(drawn: Generation, number: int, quiet: bool) -> Iterator[dict[str, Any]]:
-    with bar("molecules", number, shown=not quiet) as update:
+def _shown(drawn: Generation, number: int, items: str, quiet: bool) -> Iterator[dict[str, Any]]:
+    with bar(items, number, shown=not quiet) as update:
         for row in drawn:
             yield row
             update(drawn.counts.written)

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from molae.names import WAYS
+
 from .model import load_model
-from .options import Device, Model, Output, examples
+from .options import Device, Model, Output, choice, examples
 
 EXAMPLES = examples(
     "molae interpolate CCO c1ccccc1 --steps 9",
@@ -18,6 +20,7 @@ EXAMPLES = examples(
     "molae interpolate digits:3 digits:8 -m my-images --path spherical -o strip.png",
 )
 
+_WAYS = ", ".join(f"{name} ({about})" for name, about in WAYS.items())
 #: Molecules beside each other in a picture.
 _PER_ROW = 5
 
@@ -31,10 +34,7 @@ def interpolate(
     steps: Annotated[int, typer.Option(min=2, help="Codes on the way, both ends included.")] = 9,
     path: Annotated[
         str,
-        typer.Option(
-            help="linear, spherical (turns, and the length changes evenly) or rescaled (linear, "
-            "brought to that length)."
-        ),
+        choice(WAYS, "path", None, "linear", f"{_WAYS}."),
     ] = "linear",
     output: Output = Path("-"),
     model: Model = None,
@@ -44,10 +44,6 @@ def interpolate(
 
     Images come side by side in one row (.png), or in a .npz or a folder.
     """
-    if path not in ("linear", "spherical", "rescaled"):
-        raise typer.BadParameter(
-            f"{path!r}: expected linear, spherical or rescaled", param_hint="'--path'"
-        )
     from molae.workflows.interpolate import interpolate as work
     from molae.workflows.output import open_output
 

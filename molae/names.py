@@ -326,11 +326,11 @@ IMAGE_METRICS: dict[str, str] = {
     "nearest_train": "distance to the nearest training image, over that of real new images",
 }
 
-#: How the middle between two codes is found.
-MIDPOINTS: dict[str, str] = {
-    "linear": "their mean",
-    "rescaled": "their mean, brought to the mean length of all codes",
-    "spherical": "half way along a great circle, of their mean length",
+#: Ways from code to code.
+WAYS: dict[str, str] = {
+    "linear": "the straight line",
+    "rescaled": "the straight line, brought to the mean length of codes",
+    "spherical": "along a great circle, the length changing evenly",
 }
 
 

@@ -12,7 +12,8 @@ from molae.codecs.images import ImageCodec
 from molae.names import DECODERS, FIXED_DENSITIES, HEADS, OBJECTIVES
 from molae.objectives import objective_class
 from molae.runs import build
-from molae.runs.compose import combinations, refusal
+from molae.runs.compose import check_condition, combinations, refusal
+from molae.runs.condition import Condition
 from molae.types import Batch
 from molae.workflows.asked import Asked
 from molae.workflows.settings import settings
@@ -143,6 +144,18 @@ def test_priors_are_learnt_if_there_is_anything_to_learn(goal, prior):
     slopes = torch.autograd.grad(loss, mine, allow_unused=True) if mine else []
     assert all(slope is not None and slope.isfinite().all() for slope in slopes)
     assert bool(mine) == (prior not in FIXED_DENSITIES)
+
+
+def test_what_is_of_other_data_is_refused():
+    with pytest.raises(ValueError, match=r"'vamp' is for images, .*: use the prior 'learned_m"):
+        made("sequences", objective="vae", prior="vamp")
+    with pytest.raises(ValueError, match=r"'re' is for images, .*: use 'nats' or 'exact'"):
+        made("sequences", objective="geco", options={"constraint": "re"})
+    with pytest.raises(ValueError, match=r"'exact' is for sequences, .*: use 're', .* or 'pncc'"):
+        made("images", objective="geco", options={"constraint": "exact"})
+    with pytest.raises(ValueError, match="told nothing beside an image"):
+        check_condition({"prior": {"name": "vamp"}}, "vae", Condition("label", (10,)))
+    assert refusal("vae", prior="vamp", medium="images") is None
 
 
 def combined(goal):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from inspect import signature
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,12 @@ class LatentDensity(nn.Module, ABC):
     ``settings()`` takes it back with ``load_state_dict``, whatever its shapes. What was fitted is
     float64 (in float32 the log-densities of a mixture are off by up to 0.04); answers come in
     the type and on the device of z, so a density may stay on the CPU.
+
+    Attributes:
+        media: What data a model is of that it goes with, see ``SequenceCodec``.
     """
+
+    media: ClassVar[tuple[str, ...]] = ("sequences", "images")
 
     @abstractmethod
     def fit(self, z: Tensor, progress: Progress | None = None) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ class VampPrior(LatentDensity):
     """
 
     name = "vamp"
+    media = ("images",)
 
     origin: Tensor  # zeros (D,): remembers D and where it is
     raw: nn.Parameter | None
@@ -54,16 +55,14 @@ class VampPrior(LatentDensity):
     def attach(self, encoder: nn.Module, head: nn.Module) -> None:
         """Use these for posteriors, and make pseudo-images of the size that they take.
 
+        Args:
+            encoder: Sees an image of its ``shape`` (C, H, W), and no context.
+            head: Of its features.
+
         Raises:
-            ValueError: The encoder is not for images, is told a context, or the head's posterior
-                is not normal.
+            ValueError: The head's posterior is not normal.
         """
-        shape = getattr(encoder, "shape", None)
-        if shape is None or getattr(encoder, "context", None):
-            raise ValueError(
-                "the prior 'vamp' is made of pseudo-images, for an encoder that sees an image "
-                "and nothing else; use the prior 'learned_mixture'"
-            )
+        shape: Any = encoder.shape
         with seeded(self.seed):
             raw = torch.randn(self.components, *shape)
         self._model = encoder, head

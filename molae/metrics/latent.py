@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from molae.chem.fingerprints import morgan, tanimoto
-from molae.names import MIDPOINTS, pick
+from molae.names import WAYS, pick
 
 #: Variance of the posterior means above which a dimension is active (Burda et al. 2016).
 ACTIVE = 1e-2
@@ -109,33 +109,51 @@ def principal_axes(z: Tensor, count: int = 2) -> tuple[Tensor, Tensor, Tensor]:
     return z.double().mean(0), axes, spread
 
 
-def midpoints(a: Tensor, b: Tensor, kind: str) -> Tensor:
-    """The middle between codes, as Ghosh et al. (*From variational to deterministic autoencoders*,
-    ICLR 2020) judge interpolations: a (N, D), b (N, D) -> (N, D).
+def ways(a: Tensor, b: Tensor, t: Tensor, kind: str = "linear") -> Tensor:
+    """Points between pairs of codes: a (N, D), b (N, D), t (T,) in [0, 1] -> (N, T, D).
 
-    ``linear`` is the mean; ``rescaled`` the same direction at the mean length of all 2 N codes;
-    ``spherical`` turns half way from one direction to the other, at the mean length of the two
-    (for codes of one length that is the slerp of the authors). Where directions oppose or are
-    missing there is no such turn, and the mean is taken.
+    ``linear`` is the straight line. ``rescaled`` keeps its directions and brings it to the mean
+    length of codes at t, which changes evenly from that of all a to that of all b: a pair alone
+    keeps its ends. ``spherical`` turns the direction (Shoemake, *Animating rotation with
+    quaternion curves*, 1985), and changes the length of each pair evenly. Where directions agree,
+    oppose or are missing there is no such turn, and the straight line is taken.
 
     Raises:
         ValueError: Unknown kind, or shapes that differ.
     """
-    pick(MIDPOINTS, kind, "midpoint")
+    pick(WAYS, kind, "way")
     if a.shape != b.shape or a.ndim != 2:
         raise ValueError(f"codes {tuple(a.shape)} and {tuple(b.shape)}; expected (N, D) twice")
-    mean = (a + b) / 2
+    a, b, t = a.unsqueeze(1), b.unsqueeze(1), t.to(a).unsqueeze(1)  # (N, 1, D), (T, 1)
+    line: Tensor = (1 - t) * a + t * b
     if kind == "linear":
-        return mean
-    long_a, long_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)  # (N, 1)
+        return line
+    long_a, long_b = a.norm(dim=2, keepdim=True), b.norm(dim=2, keepdim=True)  # (N, 1, 1)
     if kind == "rescaled":
-        along, length = mean, torch.cat([long_a, long_b]).mean()
+        along, length = line, (1 - t) * long_a.mean() + t * long_b.mean()
+        least = 1e-4 * length
     else:
-        along = a / long_a.clamp(min=1e-12) + b / long_b.clamp(min=1e-12)
-        length = (long_a + long_b) / 2
+        a, b = a / long_a.clamp(min=1e-12), b / long_b.clamp(min=1e-12)
+        angle = torch.arccos((a * b).sum(2, keepdim=True).clamp(-1, 1))
+        along = torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b  # of length sin(angle)
         along = torch.where(torch.minimum(long_a, long_b) < 1e-9, 0.0, along)
-    size = along.norm(dim=1, keepdim=True)
-    return torch.where(size > 1e-4 * length, length * along / size.clamp(min=1e-12), mean)
+        length, least = (1 - t) * long_a + t * long_b, torch.full_like(t, 1e-4)
+    size = along.norm(dim=2, keepdim=True)
+    return torch.where(size > least, length * along / size.clamp(min=1e-12), line)
+
+
+def midpoints(a: Tensor, b: Tensor, kind: str) -> Tensor:
+    """The middle between codes, as Ghosh et al. (*From variational to deterministic autoencoders*,
+    ICLR 2020) judge interpolations: a (N, D), b (N, D) -> (N, D).
+
+    It is that of ``ways``: ``linear`` the mean; ``rescaled`` the same direction at the mean length
+    of all 2 N codes; ``spherical`` half way from one direction to the other, at the mean length of
+    the two (for codes of one length that is the slerp of the authors).
+
+    Raises:
+        ValueError: Unknown kind, or shapes that differ.
+    """
+    return ways(a, b, torch.tensor([0.5]), kind)[:, 0]
 
 
 def smoothness(ways: Sequence[Sequence[str | None]]) -> float | None:

@@ -271,6 +271,11 @@ def reconstruction_constraint(
     return made(made.usual if tolerance is None else tolerance, **given)
 
 
+def constraints_of(medium: str) -> tuple[str, ...]:
+    """Names of the constraints on one kind of data, see ``SequenceCodec``."""
+    return tuple(name for name, made in _CLASSES.items() if made.medium == medium)
+
+
 class Judge:
     """A classifier that looks at reconstructions and learns nothing; loaded when it is needed.
 

@@ -104,20 +104,6 @@ class GECO(Objective):
         self.register_buffer("average", torch.tensor(math.nan))
         self.register_buffer("log_multiplier", torch.tensor(math.log(initial)))
 
-    def prepare(self, model: Model) -> None:
-        """Refuse a decoder of other data than the constraint is for.
-
-        Raises:
-            ValueError: With what to use instead.
-        """
-        texts = getattr(model.decoder, "constraint", None) is not None
-        pictures = getattr(model.decoder, "pixels", None) is not None
-        if pictures if self.wanted.medium == "sequences" else texts:
-            others = "'nats' or 'exact'" if texts else "'re', 'fre', 'cla' or 'pncc'"
-            raise ValueError(
-                f"the constraint {self.constraint!r} is for {self.wanted.medium}; use {others}"
-            )
-
     def terms(self, model: Model, batch: Batch, step: int) -> Terms:
         """Parts of the Lagrangian; in training the moving average and the multiplier move.
 

@@ -10,8 +10,9 @@ from molae.objectives.schedules import settled
 
 #: The conversion in words, for those who compare; N = C H W values, D numbers in a code.
 CONVERSION = (
-    "Distortions are sums of nats. Under the likelihood 'gaussian' they are squared errors summed "
-    "over the N values of an image, where the code of the RAE paper has means: its weight of the "
+    "Distortions are sums of nats. Under the likelihood 'gaussian', and but for rounding under "
+    "'quantised' and 'discretised' with a given sigma, they are squared errors summed over the N "
+    "values of an image, where the code of the RAE paper has means: its weight of the "
     "code is beta D / 2 N, of the regulariser (rae, ae) and of the MMD (wae) weight / N, of the "
     "KL (vae, cvvae) beta / channels. That is at the usual sigma^2 = 1/2; at another one our "
     "weights times 2 sigma^2 are meant. Its code has no penalty like 'jacobian'."

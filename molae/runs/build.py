@@ -28,7 +28,7 @@ from molae.nn.sequence import (
 )
 from molae.nn.stiefel import StiefelHead
 from molae.objectives import Objective, WithProperties, objective
-from molae.runs.compose import check_condition, refusal
+from molae.runs.compose import check_condition, check_constraint, refusal
 from molae.runs.condition import Condition
 from molae.runs.run import Run
 
@@ -94,6 +94,7 @@ def build(config: dict[str, Any], codec: AnyCodec) -> Run:
     _check_noise(wanted, settings["decoder"])
     properties = config.get("properties")
     goal: Objective = objective(**wanted)
+    check_constraint(goal, codec.medium)
     if properties is not None:
         goal = WithProperties(goal, float(properties["weight"]))
     condition = Condition.of(config)

@@ -9,7 +9,8 @@ from typing import Any
 
 from molae.densities import density_class
 from molae.names import DENSITIES, FIXED_DENSITIES, HEADS, OBJECTIVES, WITHOUT_DENSITY
-from molae.objectives import objective_class
+from molae.objectives import GECO, Objective, objective_class
+from molae.objectives.constraints import constraints_of
 from molae.runs.condition import Condition
 
 #: Objectives whose rate is that of the prior, given a context where there is one.
@@ -48,12 +49,11 @@ def refusal(
     """
     made = objective_class(goal)
     if medium is not None and medium not in made.media:
-        fit = " and ".join(made.media)
-        return f"the objective {goal!r} is for {fit}, and the data are {medium}"
+        return _misplaced(f"the objective {goal!r}", made.media, medium)
     return (
         (None if head is None else _no_head(goal, head))
         or (None if decoder is None else _no_decoder(goal, decoder))
-        or (None if prior is None else _no_prior(goal, prior))
+        or (None if prior is None else _no_prior(goal, prior, medium))
     )
 
 
@@ -85,12 +85,16 @@ def _no_decoder(goal: str, decoder: str) -> str | None:
     return None
 
 
-def _no_prior(goal: str, prior: str) -> str | None:
-    if "dim" not in signature(density_class(prior)).parameters:
+def _no_prior(goal: str, prior: str, medium: str | None) -> str | None:
+    made = density_class(prior)
+    if "dim" not in signature(made).parameters:
         return (
             f"the density {prior!r} is fitted to codes after training (--density, molae density "
             "fit), and cannot be learnt with the model: leave --prior out"
         )
+    if medium is not None and medium not in made.media:
+        why = _misplaced(f"the prior {prior!r}", made.media, medium)
+        return f"{why}: use the prior 'learned_mixture', or leave --prior out"
     learns = RATED if prior == "conditional" else LEARNS_PRIOR
     if prior in FIXED_DENSITIES or goal in learns:
         return None
@@ -98,6 +102,21 @@ def _no_prior(goal: str, prior: str) -> str | None:
         f"the objective {goal!r} never asks how likely the prior finds a code, and so does not "
         f"learn {prior!r}: use {_either(learns)}, or leave --prior out"
     )
+
+
+def check_constraint(goal: Objective, medium: str) -> None:
+    """Refuse a constraint on other data.
+
+    Args:
+        goal: The objective.
+        medium: What the data is, ``sequences`` or ``images``.
+
+    Raises:
+        ValueError: With what to use instead.
+    """
+    if isinstance(goal, GECO) and goal.wanted.medium != medium:
+        why = _misplaced(f"the constraint {goal.constraint!r}", (goal.wanted.medium,), medium)
+        raise ValueError(f"{why}: use {_either(constraints_of(medium))}")
 
 
 def check_condition(model: dict[str, Any], goal: str, condition: Condition | None) -> None:
@@ -115,6 +134,11 @@ def check_condition(model: dict[str, Any], goal: str, condition: Condition | Non
         raise ValueError(
             "the prior 'conditional' depends on a condition, and there is none: give one "
             "(--condition label), or leave --prior out"
+        )
+    if model.get("prior", {}).get("name") == "vamp" and condition is not None:
+        raise ValueError(
+            "the prior 'vamp' is made of pseudo-images, for an encoder that is told nothing "
+            "beside an image: use the prior 'learned_mixture', or leave --condition out"
         )
     if condition is not None and len(condition.shape) > 1 and goal in OF_PAIRS:
         raise ValueError(
@@ -153,6 +177,10 @@ def combinations() -> Iterator[Combination]:
         heads = tuple(head for head in made.heads if refusal(name, head=head) is None)
         priors = tuple(one for one in DENSITIES if refusal(name, prior=one) is None)
         yield Combination(name, heads, priors, made.media, tuple(signature(made).parameters))
+
+
+def _misplaced(what: str, media: tuple[str, ...], medium: str) -> str:
+    return f"{what} is for {' and '.join(media)}, and the data are {medium}"
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -1,15 +1,33 @@
-"""What codes are drawn from where nobody names a density."""
+"""What codes can be drawn from, and what they are drawn from where nobody names a density."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from molae.densities import CentredGaussian, Gaussian, LatentDensity
 
 #: Densities that codes are drawn from, the best first.
 _PREFERRED = ("indices", "gmm", "gaussian", "prior")
 #: Objectives that hold the codes that are drawn to the prior. With the head ``implicit``, whose
 #: centres lack its noise and are what densities are fitted to, the prior is then the best.
 _HELD_TO_PRIOR = ("aae", "ali", "avb", "iae", "wae")
+
+
+def drawable(densities: Mapping[str, LatentDensity], prior: Any) -> dict[str, LatentDensity]:
+    """All densities that codes can be drawn from, by name.
+
+    N(0, Sigma), ``centred``, follows from a fitted Gaussian, and is there wherever that is.
+
+    Args:
+        densities: What was fitted to codes.
+        prior: The density of the model.
+    """
+    there: dict[str, LatentDensity] = {**densities, "prior": prior}
+    gaussian = there.get("gaussian")
+    if isinstance(gaussian, Gaussian) and len(gaussian.mean) and "centred" not in there:
+        there["centred"] = CentredGaussian.like(gaussian)
+    return there
 
 
 def preferred(config: dict[str, Any], there: Collection[str]) -> str:

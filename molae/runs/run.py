@@ -21,7 +21,7 @@ from molae.runs import folder as files
 from molae.runs.condition import Condition, checked, contexts
 from molae.runs.folder import RunError
 from molae.runs.places import located
-from molae.runs.preferred import preferred
+from molae.runs.preferred import drawable, preferred
 from molae.runs.refine import refined
 from molae.training.devices import device_named
 
@@ -188,10 +188,9 @@ class Run:
         Raises:
             ValueError: This run has none of that name.
         """
-        there: dict[str, Any] = {**self.densities, "prior": self.model.prior}
+        there = drawable(self.densities, self.model.prior)
         name = preferred(self.config, there) if name is None else name
-        found: LatentDensity = there[pick(there, name, "density of this run")]
-        return found
+        return there[pick(there, name, "density of this run")]
 
     # Verbs -------------------------------------------------------------------------------------
 

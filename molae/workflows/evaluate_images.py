@@ -14,13 +14,14 @@ from torch import Tensor
 from molae.codecs import ImageCodec
 from molae.codecs.images import eight_bits, unit
 from molae.datasets.images import ImageData
-from molae.densities import CentredGaussian, Gaussian, LatentDensity, StandardNormal
+from molae.densities import LatentDensity, StandardNormal
 from molae.metrics import latent
 from molae.metrics.features import feature_net
 from molae.metrics.images import ImageYardstick, squared_error
-from molae.names import DENSITIES, MIDPOINTS, pick
+from molae.names import DENSITIES, WAYS, pick
 from molae.pictures import Pixels, enlarged, grid, text_of
 from molae.runs.condition import contexts
+from molae.runs.preferred import drawable
 from molae.runs.run import Run
 from molae.workflows import measures
 from molae.workflows.evaluation import DATA, Numbers
@@ -52,8 +53,6 @@ LEARNT = 60_000
 def densities_of(run: Run, names: Sequence[str] | None) -> dict[str, LatentDensity]:
     """Densities of a run by name, in the order of ``molae.names.DENSITIES``.
 
-    N(0, Sigma) follows from a fitted Gaussian, and is there wherever that is.
-
     Args:
         run: The model.
         names: Which; None takes all.
@@ -61,10 +60,7 @@ def densities_of(run: Run, names: Sequence[str] | None) -> dict[str, LatentDensi
     Raises:
         ValueError: The run has no such density.
     """
-    there = {"prior": run.density("prior"), **run.densities}
-    gaussian = there.get("gaussian")
-    if "centred" not in there and isinstance(gaussian, Gaussian):
-        there["centred"] = CentredGaussian.like(gaussian)
+    there = drawable(run.densities, run.model.prior)
     wanted = list(there) if names is None else list(dict.fromkeys(names))
     for name in wanted:
         pick(there, name, "density of this run")
@@ -163,7 +159,7 @@ class ImageBench:
         first = rng.integers(0, len(z), self.n)
         other = (first + rng.integers(1, len(z), self.n)) % len(z)  # never the same row
         told = None if self.told is None else self.told[first]
-        for kind in MIDPOINTS:
+        for kind in WAYS:
             show = stage(MIDDLES[kind])
             middle = latent.midpoints(z[first], z[other], kind)
             pixels = decoded(self.run, middle, show, context=told)
@@ -268,7 +264,7 @@ def bench_images(
 
 def stages_of(densities: int) -> int:
     """Stages of an evaluation with so many densities."""
-    return 3 + 2 * densities + len(MIDPOINTS)
+    return 3 + 2 * densities + len(WAYS)
 
 
 def fitted(densities: Mapping[str, LatentDensity]) -> dict[str, str]:

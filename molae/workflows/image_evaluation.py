@@ -8,12 +8,12 @@ from typing import Any
 from molae.metrics.latent import ACTIVE
 from molae.metrics.manifold import NEIGHBORS
 from molae.metrics.prd import ANGLES, CLUSTERS, RUNS
-from molae.names import IMAGE_METRICS, MIDPOINTS
+from molae.names import IMAGE_METRICS, WAYS
 from molae.workflows.evaluation import DATA, Evaluation, Numbers
 
 #: What sets of images are called that are not drawn from a density.
 RECONSTRUCTIONS = "reconstructions"
-MIDDLES = {kind: f"midpoints, {kind}" for kind in MIDPOINTS}
+MIDDLES = {kind: f"midpoints, {kind}" for kind in WAYS}
 
 #: The three distributions that the column "N" of a table may mean.
 READINGS = {"prior": "N(0, I)", "centred": "N(0, Sigma)", "gaussian": "N(mu, Sigma)"}

@@ -64,10 +64,10 @@ USUAL: Mapping[str, Usual] = {
         },
         options=("codec", "grammar", "max_steps", "properties", "property_weight"),
     ),
-    # As published for MNIST (Ghosh et al., ICLR 2020), in the units of our objectives, where
-    # distortions are summed, for a squared error as it is: ``settings`` makes them another
-    # likelihood's. See the docstrings of RAE, VAE and WAE for the conversion. So converted,
-    # weights for CIFAR-10 and CelebA are not far: beta of RAE-L2 is 0.048 and 0.038.
+    # As published for MNIST, 32 x 32 and codes of 16 numbers (Ghosh et al., ICLR 2020), in the
+    # units of our objectives, where distortions are summed, for a squared error as it is:
+    # ``settings`` makes them another likelihood's. See the docstrings of RAE, VAE and WAE for the
+    # conversion. Those for CIFAR-10 and CelebA are others, by up to 65 times (docs/images.md).
     "images": Usual(
         data="images",
         encoders=("image", "image_mnist", "image_celeba", "convdraw"),

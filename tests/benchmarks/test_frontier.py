@@ -40,15 +40,13 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture
-def measure(frontier, source, tmp_path, monkeypatch):
+def measure(frontier, source, tmp_path):
     """The command, with results in a folder of the test's own: status and cells."""
-    for name in ("frontier", "record"):
-        monkeypatch.setattr(sys.modules[f"benchmarks.{name}"], "RESULTS", tmp_path)
 
     def run(*words):
-        small = "--densities gaussian --noise 0 -n 20 --rows 300 --workers 1"
+        small = f"--densities gaussian --noise 0 -n 20 --rows 300 --workers 1 --out {tmp_path}"
         status = frontier.main(["tiny", str(source), *small.split(), *words])
-        return status, {path.stem: path for path in (tmp_path / "frontier").glob("*.json")}
+        return status, {path.stem: path for path in tmp_path.glob("*.json")}
 
     return run
 
@@ -93,10 +91,11 @@ def test_cells_say_what_they_were_made_of_and_others_are_refused(measure, capsys
     before = {name: path.read_text() for name, path in cells.items()}
     weights = Run.load("tiny", "cpu").card["digests"]["weights.safetensors"]
     made = json.loads(before["gaussian-noise0-greedy"])
-    assert {name: made[name] for name in ("weights", "n", "seed", "rows")} == {
-        "weights": weights, "n": 20, "seed": 0, "rows": 300,
-    }  # fmt: skip
-    assert json.loads(before["reconstruction"])["weights"] == weights
+    protocol = {"weights": weights, "n": 20, "seed": 0, "rows": 300}
+    assert made["values"]["protocol"] == protocol
+    assert made["values"]["density"] == "gaussian"
+    assert {"command", "machine", "date"} <= made.keys()
+    assert json.loads(before["reconstruction"])["values"]["protocol"] == {"weights": weights}
 
     assert measure()[0] == 0  # nothing is made again
     for words, said in (
@@ -108,7 +107,8 @@ def test_cells_say_what_they_were_made_of_and_others_are_refused(measure, capsys
         assert said in capsys.readouterr().err
     assert {name: path.read_text() for name, path in cells.items()} == before
 
-    cell = json.loads(before["reconstruction"]) | {"weights": "of another"}
+    cell = json.loads(before["reconstruction"])
+    cell["values"]["protocol"]["weights"] = "of another"
     cells["reconstruction"].write_text(json.dumps(cell))
     assert measure()[0] == 1
     assert "weights was of another" in capsys.readouterr().err
@@ -120,4 +120,45 @@ def test_stored_cells_are_of_the_shipped_model(frontier):
     weights = card["digests"]["weights.safetensors"]
     cells = list((root / "benchmarks" / "results" / "frontier").glob("*.json"))
     assert cells
-    assert all(frontier.there(path, {"weights": weights}) for path in cells)
+    there = importlib.import_module("benchmarks.cells").there
+    assert all(there(path, {"weights": weights}, {}) for path in cells)
+    with pytest.raises(ValueError, match="n was 10000 and is now 5"):
+        there(root / "benchmarks/results/frontier/flow-noise1-greedy.json", {"n": 5}, {})
+
+
+def test_the_page_says_what_the_cells_say(frontier, tmp_path, capsys):
+    """Of two cells of before, which have no protocol of their own, and one of now."""
+
+    def of(density, noise, nats, **more):
+        return {
+            "density": density, "noise": noise, "temperature": None, "nats": nats, "fcd": 1.234,
+            "unique_10k": 0.99, "novelty": 1.0, "mean_sa": 3.456, "ring_larger": 0.0123,
+        } | more  # fmt: skip
+
+    for name, cell in {
+        "flow-noise1-greedy": of("flow", 1.0, -80.04),
+        "gmm10-noise0.7-greedy": of("gmm:10", 0.7, -90.0, filters=0.5),
+        "gmm10-noise1-t0.5": {"values": of("gmm:10", 1.0, -90.0, temperature=0.5)},
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(cell))
+    page, words = tmp_path / "page.md", ["--markdown", "--out", str(tmp_path)]
+    begin, end = importlib.import_module("benchmarks.cells").marks("frontier", frontier.BY)
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    assert frontier.main([*words, "--page", str(page)]) == 1
+    assert "there are no cells in" in capsys.readouterr().err
+    exact = {"molecules": 10, "reconstruction": 0.5, "corrected": {"1": 0.6}}
+    (tmp_path / "reconstruction.json").write_text(json.dumps(exact))
+    assert frontier.main([*words, "--page", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith(f"before\n{begin}\n")
+    assert text.endswith(f"{end}\nafter\n")
+    assert [line for line in text.splitlines() if line.startswith("|")][2:] == [
+        "| 10 Gaussians | -90.0 | 0.7 | 1.23 | 0.990 | 1.000 | 0.500 | 3.46 | 1.2 | - |",
+        "| 10 Gaussians, at 0.5 | -90.0 | 1 | 1.23 | 0.990 | 1.000 | - | 3.46 | 1.2 | - |",
+        "| flow | -80.0 | 1 | 1.23 | 0.990 | 1.000 | - | 3.46 | 1.2 | - |",
+    ]
+
+
+def test_the_page_that_ships_has_the_marks(frontier):
+    marks = importlib.import_module("benchmarks.cells").marks("frontier", frontier.BY)
+    assert [frontier.PAGE.read_text("utf-8").count(mark) for mark in marks] == [1, 1]

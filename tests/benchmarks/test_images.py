@@ -118,7 +118,7 @@ def test_a_cell_that_is_there_is_not_made_again(made, bench, words, place, capsy
     assert bench["images"].main([*words, "vae"]) == 0
     assert {p: p.stat().st_mtime_ns for p in (place / "cells").iterdir()} == before
     assert bench["images"].main([*words, "vae", "--generated", "50"]) == 1
-    assert "was made otherwise (generated)" in capsys.readouterr().err
+    assert "was made otherwise: generated was" in capsys.readouterr().err
 
 
 def test_a_finished_training_is_only_measured_again(made, bench, words, place):
@@ -149,6 +149,8 @@ def test_the_paper_s_models_can_be_built(bench):
     from molae.codecs import ImageCodec
 
     options = bench["images"].arguments(["digits", "--paper"])
+    with pytest.raises(ValueError, match=r"MNIST.*digits holds grey images, 8 x 8"):
+        bench["images"].make(options)
     protocol = bench["images"].protocol_of(options)
     rates = {}
     for name in bench["images_models"].MODELS:
@@ -262,7 +264,7 @@ def test_components_are_compared_by_what_they_gain(bench, folder):
 
 
 def test_only_the_part_between_the_marks_is_rewritten(bench, folder, tmp_path):
-    from benchmarks.optimization import marks
+    from benchmarks.cells import marks
 
     begin, end = marks("images")
     page = tmp_path / "results.md"
@@ -280,7 +282,7 @@ def test_only_the_part_between_the_marks_is_rewritten(bench, folder, tmp_path):
 
 
 def test_the_page_that_ships_has_the_marks(bench):
-    from benchmarks.optimization import marks
+    from benchmarks.cells import marks
 
     text = bench["images"].PAGE.read_text()
     for name in ("images", "images_paper"):

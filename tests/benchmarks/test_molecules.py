@@ -282,14 +282,17 @@ def test_the_screen_shows_every_row(bench, cells):
 
 
 def test_only_the_part_between_the_marks_is_rewritten(bench, main, cells, tmp_path):
+    from benchmarks.cells import marks
+
     table = bench[2]
     page = tmp_path / "results.md"
-    page.write_text(f"# Mine\n\n{table.BEGIN}\nold\n{table.END}\n\nkept\n")
+    begin, end = marks("molecules", table.BY)
+    page.write_text(f"# Mine\n\n{begin}\nold\n{end}\n\nkept\n")
     for _ in range(2):
         assert main(["--markdown", "--out", str(cells), "--page", str(page)]) == 0
     text = page.read_text()
-    assert text.startswith(f"# Mine\n\n{table.BEGIN}\n")
-    assert text.endswith(f"{table.END}\n\nkept\n")
+    assert text.startswith(f"# Mine\n\n{begin}\n")
+    assert text.endswith(f"{end}\n\nkept\n")
     assert "\nold\n" not in text
     assert "| GVAE | 0, 1 | 20.0 ± 14.1 |" in text
     assert "AE: it does not help" in text
@@ -306,8 +309,10 @@ def test_numbers_that_were_not_read_are_marked(bench):
 
 
 def test_the_page_that_ships_has_the_marks(bench):
+    from benchmarks.cells import marks
+
     text = bench[2].PAGE.read_text()
-    assert text.count(bench[2].BEGIN) == text.count(bench[2].END) == 1
+    assert [text.count(mark) for mark in marks("molecules", bench[2].BY)] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def bench():
     """The shared modules; their folder is at the end of the path, so it hides nothing."""
     root = str(Path(__file__).parents[2])
     sys.path.append(root)
-    names = ("optimization", "optimization_molecules")
+    names = ("optimization", "optimization_molecules", "cells")
     yield [importlib.import_module(f"benchmarks.{name}") for name in names]
     sys.path.remove(root)
 
@@ -35,6 +35,12 @@ def common(bench):
 
 
 @pytest.fixture(scope="module")
+def store(bench):
+    """Of cells and tables."""
+    return bench[2]
+
+
+@pytest.fixture(scope="module")
 def molecules(bench):
     return bench[1]
 
@@ -42,11 +48,11 @@ def molecules(bench):
 # Cells -------------------------------------------------------------------------------------------
 
 
-def jobs(common, *names, settings=None):
-    return [common.Job(name, settings or {"k": 1}, {"seed": 0, "method": name}) for name in names]
+def jobs(store, *names, settings=None):
+    return [store.Job(name, settings or {"k": 1}, {"seed": 0, "method": name}) for name in names]
 
 
-def test_cells_are_made_once_and_say_how(common, tmp_path, capsys):
+def test_cells_are_made_once_and_say_how(store, tmp_path, capsys):
     made = []
 
     def make(job):
@@ -55,13 +61,13 @@ def test_cells_are_made_once_and_say_how(common, tmp_path, capsys):
 
     def fill(*names):
         told = lambda found: f"value {found['value']}"  # noqa: E731
-        common.fill(tmp_path, {"calls": 5}, jobs(common, *names), make, told)
+        store.fill(tmp_path, {"calls": 5}, jobs(store, *names), make, told)
 
     fill("a-0", "b-0")
     fill("b-0", "a-0", "c-0")
     assert made == ["a-0", "b-0", "c-0"]
     assert "1/1 c-0: value 3 in 0 s" in capsys.readouterr().out
-    cells = common.read_cells(tmp_path)
+    cells = store.read_cells(tmp_path)
     assert [each["value"] for each in cells] == [1, 2, 3]
     assert cells[0]["protocol"] == {"calls": 5}
     assert cells[0]["settings"] == {"k": 1}
@@ -70,36 +76,39 @@ def test_cells_are_made_once_and_say_how(common, tmp_path, capsys):
     assert {"date", "command", "machine"} <= whole.keys()
 
 
-def test_a_cell_that_failed_is_not_written(common, tmp_path):
+def test_a_cell_that_failed_is_not_written(store, tmp_path):
     def make(job):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        common.fill(tmp_path, {}, jobs(common, "a-0"), make, str)
+        store.fill(tmp_path, {}, jobs(store, "a-0"), make, str)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("protocol", "settings", "odd"),
-    [({"calls": 6, "data": ("x", "0")}, {"k": 1}, "calls"), ({"calls": 5}, {"k": 2}, "settings")],
+    [
+        ({"calls": 6, "data": ("x", "0")}, {"k": 1}, "calls was 5 and is now 6"),
+        ({"calls": 5}, {"k": 2}, "k was 1 and is now 2"),
+    ],
 )
-def test_cells_that_were_made_otherwise_are_refused(protocol, settings, odd, common, tmp_path):
+def test_cells_that_were_made_otherwise_are_refused(protocol, settings, odd, store, tmp_path):
     first = {"calls": 5, "data": ("x", "0")}
-    common.fill(tmp_path, first, jobs(common, "a-0"), lambda job: {}, str)
-    again = jobs(common, "a-0", settings=settings)
-    with pytest.raises(ValueError, match=rf"was made otherwise \({odd}\)"):
-        common.fill(tmp_path, protocol, again, lambda job: {}, str)
+    store.fill(tmp_path, first, jobs(store, "a-0"), lambda job: {}, str)
+    again = jobs(store, "a-0", settings=settings)
+    with pytest.raises(ValueError, match=f"was made otherwise: {odd};"):
+        store.fill(tmp_path, protocol, again, lambda job: {}, str)
     # A tuple is a list in JSON, and no difference.
-    common.fill(tmp_path, first, jobs(common, "a-0"), lambda job: {}, str)
+    store.fill(tmp_path, first, jobs(store, "a-0"), lambda job: {}, str)
 
 
-def test_cells_of_several_protocols_are_no_table(common, tmp_path):
+def test_cells_of_several_protocols_are_no_table(store, tmp_path):
     with pytest.raises(ValueError, match="there are no cells"):
-        common.read_cells(tmp_path)
+        store.read_cells(tmp_path)
     for calls in (5, 6):
-        common.fill(tmp_path, {"calls": calls}, jobs(common, f"a-{calls}"), lambda job: {}, str)
+        store.fill(tmp_path, {"calls": calls}, jobs(store, f"a-{calls}"), lambda job: {}, str)
     with pytest.raises(ValueError, match="made in several ways"):
-        common.read_cells(tmp_path)
+        store.read_cells(tmp_path)
 
 
 # Numbers -----------------------------------------------------------------------------------------
@@ -109,12 +118,12 @@ def test_cells_of_several_protocols_are_no_table(common, tmp_path):
     ("values", "text"),
     [([1.0, 2.0, 3.0], "2.00 ± 1.00"), ([1.5], "1.50"), ([None, 1.0], "1.00"), ([], "-")],
 )
-def test_mean_and_sample_deviation(values, text, common):
-    assert common.spread(values) == text
+def test_mean_and_sample_deviation(values, text, store):
+    assert store.spread(values) == text
 
 
-def test_seeds_are_told_shortly(common):
-    found = {n: common.seeds([{"seed": s} for s in n]) for n in [(2, 0, 1), (0, 1), (0, 2, 3)]}
+def test_seeds_are_told_shortly(store):
+    found = {n: store.seeds([{"seed": s} for s in n]) for n in [(2, 0, 1), (0, 1), (0, 2, 3)]}
     assert list(found.values()) == ["0-2", "0, 1", "0, 2, 3"]
 
 
@@ -144,28 +153,28 @@ def test_a_curve_keeps_every_so_many_calls_and_the_last(common):
 # Page and command line ---------------------------------------------------------------------------
 
 
-def test_a_page_is_rewritten_between_its_marks(common, tmp_path):
+def test_a_page_is_rewritten_between_its_marks(store, tmp_path):
     page = tmp_path / "page.md"
-    begin, end = common.marks("mine")
+    begin, end = store.marks("mine")
     page.write_text(f"before\n\n{begin}\n\nold\n\n{end}\n\nafter\n")
-    lines = common.markdown((["a", "b"], [["1", "2"]]))
+    lines = store.markdown((["a", "b"], [["1", "2"]]))
     for _ in range(2):
-        common.rewrite(page, "mine", lines)
+        store.rewrite(page, "mine", lines)
     assert page.read_text() == (
         f"before\n\n{begin}\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n{end}\n\nafter\n"
     )
     with pytest.raises(ValueError, match="once each, in order"):
-        common.rewrite(page, "other", lines)
+        store.rewrite(page, "other", lines)
 
 
-def test_tables_go_to_the_screen_and_to_the_page(common, tmp_path):
+def test_tables_go_to_the_screen_and_to_the_page(common, store, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("\n".join(common.marks("mine")))
+    page.write_text("\n".join(store.marks("mine")))
     words = ["--table", "--markdown", "--page", str(page), "--work", str(tmp_path)]
     options = common.settled(common.parser("doc", ["m"]), words, "mine", {"methods": (["m"], [])})
     console = Console(width=200, record=True, file=io.StringIO())
-    shown = [common.Shown("Title", (["method", "x"], [["m", "1.0"]]))]
-    common.present(options, "mine", shown, ["A note with [brackets]."], console)
+    shown = [store.Shown("Title", (["method", "x"], [["m", "1.0"]]))]
+    store.present(options, "mine", shown, ["A note with [brackets]."], console)
     text = console.export_text()
     assert "Title" in text
     assert "A note with [brackets]." in text
@@ -197,13 +206,13 @@ def test_what_is_usual_depends_on_quick(common, tmp_path):
         (KeyboardInterrupt(), 130, "the same command goes on"),
     ],
 )
-def test_errors_are_sentences(error, status, told, common, capsys):
+def test_errors_are_sentences(error, status, told, store, capsys):
     def work():
         raise error
 
-    assert common.guarded(work) == status
+    assert store.guarded(work) == status
     assert told in capsys.readouterr().err
-    assert common.guarded(lambda: None) == 0
+    assert store.guarded(lambda: None) == 0
 
 
 # Molecules ---------------------------------------------------------------------------------------

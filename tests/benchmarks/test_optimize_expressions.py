@@ -106,7 +106,7 @@ def test_a_cell_that_is_there_is_not_made_again(made, main, words, place, capsys
 
 def test_cells_of_another_protocol_are_not_mixed(made, main, words, capsys):
     assert main([*words, "screening", "--seeds", "0", "--calls", "21"]) == 1
-    assert "was made otherwise (calls)" in capsys.readouterr().err
+    assert "was made otherwise: calls was" in capsys.readouterr().err
 
 
 def test_an_interrupted_campaign_goes_on(made, main, words, place, capsys):
@@ -235,7 +235,7 @@ def test_the_screen_shows_what_there_is_to_beat(bench, cells):
 
 
 def test_the_table_is_written_into_a_page(bench, main, cells, tmp_path):
-    begin, end = importlib.import_module("benchmarks.optimization").marks(bench[0].NAME)
+    begin, end = importlib.import_module("benchmarks.cells").marks(bench[0].NAME)
     page = tmp_path / "page.md"
     page.write_text(f"# Mine\n\n{begin}\nold\n{end}\n")
     assert main(["--markdown", "--out", str(cells), "--page", str(page)]) == 0

@@ -262,7 +262,7 @@ def test_a_campaign_that_is_done_is_not_made_again(bench, made, words, place):
 
 def test_cells_of_another_protocol_are_not_mixed(bench, made, words, capsys):
     assert bench[0].main([*words, "screening", "--rounds", "3"]) == 1
-    assert "was made otherwise (rounds)" in capsys.readouterr().err
+    assert "was made otherwise: rounds was" in capsys.readouterr().err
 
 
 def test_a_molecule_that_fails_a_filter_has_no_score(bench):

@@ -89,7 +89,7 @@ def test_generate_what_cannot_be(ask, molae, run_folder, tmp_path):
     words = ["-n", 3, "--require", "mw<1", "--max-draws", 50, "-o", tmp_path / "new.smi"]
     result = molae("generate", *words, "-m", run_folder, "--workers", 1)
     assert result.exit_code == 1
-    assert "no molecule came through" in result.stderr
+    assert "no molecules came through" in result.stderr
     assert "mw<1" in result.stderr
     assert not list(tmp_path.iterdir())
 

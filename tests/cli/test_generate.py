@@ -128,7 +128,7 @@ def test_scaffold(ask):
 def test_scaffold_that_does_not_come(refuse, tmp_path):
     out = tmp_path / "new.smi"
     said = refuse("-n", 2, "--scaffold", "[U]", "--max-draws", 40, "-o", out)
-    assert "no molecule came through: 40 drawn, dropped: 40 without [U]" in said
+    assert "no molecules came through: 40 drawn, dropped: 40 without [U]" in said
     assert "raise --max-draws" in said
     assert not list(tmp_path.iterdir())
 

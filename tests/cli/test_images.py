@@ -6,9 +6,12 @@ import csv
 
 import numpy as np
 import pytest
+import torch
 
 from molae.datasets.image_files import open_images
 from molae.pictures import is_image, pixels_of, read_image
+from molae.runs import Run
+from molae.workflows.evaluate_images import decoded, densities_of
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,21 @@ def test_generate(ask, tmp_path):
     assert [(pixels_of(row["image"]) == many[i]).all() for i, row in enumerate(rows)] == [True] * 3
     like = ask("generate", "-n", 2, "--like", f"{tmp_path}/folder", "-o", tmp_path / "like.png")
     assert "Images to be like: 3." in like.output
+
+
+def test_a_density_that_follows_from_another(molae, tmp_path):
+    """N(0, Sigma) of the shipped model, as the evaluation draws from it."""
+    out = tmp_path / "x.png"
+    words = ("generate", "-m", "mnist", "--device", "cpu", "-n", 4, "--density", "centred", "-o")
+    assert molae(*words, out).exit_code == 0
+    assert out.is_file()
+    assert molae(*words, tmp_path / "x.npz").exit_code == 0
+    run = Run.load("mnist", "cpu")
+    density = densities_of(run, ["centred"])["centred"]
+    assert torch.equal(density.scale_tril, run.density("gaussian").scale_tril)
+    assert not density.mean.any()
+    theirs = decoded(run, density.sample_rows(0, torch.arange(4)))
+    assert (np.load(tmp_path / "x.npz")["images"] == theirs).all()
 
 
 @pytest.mark.parametrize("words", ["--filters", "--require mw<500", "--scaffold C", "-p qed"])

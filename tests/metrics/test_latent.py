@@ -16,6 +16,7 @@ from molae.metrics.latent import (
     principal_axes,
     relative_drift,
     smoothness,
+    ways,
 )
 
 
@@ -151,6 +152,17 @@ def test_the_spherical_midpoint_is_on_the_spherical_way():
     a, b = torch.randn(2, 1, 5, generator=torch.Generator().manual_seed(1)) * 2
     middle = way(a[0], b[0], torch.tensor([0.5]), "spherical")
     assert torch.allclose(midpoints(a, b, "spherical"), middle, atol=1e-5)
+
+
+def test_ways_at_the_mean_length():
+    """A pair alone keeps its ends; of many the length goes from the mean of the first ones on."""
+    a, b = torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 1.0], [5.0, 0.0]])
+    t = torch.tensor([0.0, 0.5, 1.0])
+    alone = ways(a[:1], b[:1], t, "rescaled")
+    assert torch.equal(alone[0, ::2], torch.stack([a[0], b[0]]))
+    assert alone[0, 1].norm() == pytest.approx(2)
+    lengths = ways(a, b, t, "rescaled").norm(dim=2)
+    assert torch.allclose(lengths, torch.tensor([2.0, 2.5, 3.0]).expand(2, 3))
 
 
 def test_midpoints_without_a_direction():

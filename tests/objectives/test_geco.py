@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
 from molae.distributions import NoDensityError, rate
 from molae.objectives import GECO, objective
@@ -216,7 +215,3 @@ def test_settings_and_refusals(point_model, model, batch):
                 {"initial": 2.0, "highest": 1.0}, {"highest": math.inf}):  # fmt: skip
         with pytest.raises(ValueError, match="expected"):
             GECO(**bad)
-    model.decoder.constraint = nn.Identity()  # as decoders of sequences have
-    with pytest.raises(ValueError, match="use 'nats' or 'exact'"):
-        GECO("re").prepare(model)
-    GECO("nats").prepare(model)

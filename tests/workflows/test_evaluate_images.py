@@ -12,7 +12,7 @@ import torch
 
 from molae.datasets.image_files import open_images
 from molae.datasets.images import read_images
-from molae.names import MIDPOINTS
+from molae.names import WAYS
 from molae.pictures import pixels_of, text_of
 from molae.workflows.data import load_data
 from molae.workflows.evaluate_images import decoded, densities_of, encoded, image_data
@@ -54,7 +54,7 @@ def test_every_set_is_measured(run, done):
     assert "centred" not in run.densities
     assert list(done.densities) == ["prior", "centred", "gaussian", "gmm"]
     assert list(done.sets()) == [
-        *done.densities, RECONSTRUCTIONS, *(MIDDLES[kind] for kind in MIDPOINTS), DATA
+        *done.densities, RECONSTRUCTIONS, *(MIDDLES[kind] for kind in WAYS), DATA
     ]  # fmt: skip
     for name, numbers in done.sets().items():
         assert all(value is None or math.isfinite(value) for value in numbers.values())
