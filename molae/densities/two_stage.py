@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from molae.repeatable import in_tiles, seeded
 _LOG_2PI = math.log(2.0 * math.pi)
 #: Pairs of a code and a sample of it that are decoded at once.
 _PAIRS = 1 << 15
-#: Gamma before training, and the slope that goes with it, see ``_SecondStage``.
+#: Gamma before it is learnt, and the slope that goes with it, see ``_SecondStage``.
 _GAMMA = 0.1
 _SLOPE = math.sqrt(1.0 - _GAMMA)
 
@@ -31,12 +32,19 @@ class TwoStage(Whitened):
 
     With ``skip`` the networks are theirs: ``layers`` (three) hidden ones of width ``hidden``
     (1024), the input put beside what comes out of them, and one dense layer on both; weights are
-    uniform (Glorot and Bengio 2010) and gamma 1 at first. They learn from the codes as they are,
-    a new draw of q(z|x) in each of 800 passes, in batches of 64 and at a rate of 1e-4 that is
-    halved every 300; here it is from whitened codes, those that ``fit`` is given, with the pace
-    below. Without ``skip``, see ``_SecondStage`` for what is other and why. The released code of
-    the RAE paper has two layers of 1024, no skip, a gamma that is fixed by the weight of the
-    divergence, and no noise on what is drawn, which leaves its draws without a density.
+    uniform at first (Glorot and Bengio 2010). They learn from the codes as they are, a new draw of
+    q(z|x) in each of 800 passes, in batches of 64 and at a rate of 1e-4 that is halved every 300;
+    here it is from whitened codes, those that ``fit`` is given, with the pace below. Their gamma
+    begins at 1; here it is 0.1, see ``_SecondStage`` for the reason, and there for what is other
+    without ``skip``.
+
+    With ``gamma``, and ``skip`` and ``noise`` off, it is the second stage of the released code of
+    the RAE paper (Ghosh et al., ICLR 2020, ``estimate_density_and_sample.py``): plain networks of
+    two layers of 1024, Glorot's weights at first, and the mean over D of the squared error plus
+    beta times the divergence. That is beta times what is minimised here, and a constant, if
+    gamma = D beta / 2; for D = 16 and its beta of 1.5e-3, on MNIST, 0.012. Its draws are the means
+    f(u). These have no density; ``log_prob`` is that of the model with noise either way. There
+    each dimension of the codes is standardised, here they are whitened.
 
     Its ``log_prob`` is a lower bound in expectation, the importance-weighted one (Burda, Grosse
     and Salakhutdinov, ICLR 2016): log 1/K sum_k p(w, u_k) / q(u_k|w) with u_k from q(u|w). The
@@ -52,6 +60,8 @@ class TwoStage(Whitened):
         layers: How many of those each has.
         samples: K.
         skip: Whether the networks are those of Dai and Wipf.
+        gamma: The variance of p(w|u), that of whitened codes being 1; None: it is learnt.
+        noise: Whether draws have the noise of p(w|u).
         epochs: Passes over the codes, at most; see ``trained.Pace``, and for the next three.
         batch_size: See there.
         learning_rate: See there.
@@ -71,6 +81,8 @@ class TwoStage(Whitened):
         layers: int = 2,
         samples: int = 64,
         skip: bool = False,
+        gamma: float | None = None,
+        noise: bool = True,
         epochs: int = 200,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
@@ -85,8 +97,11 @@ class TwoStage(Whitened):
                 f"hidden, layers and samples must be 1 or more, got {hidden}, {layers} and "
                 f"{samples}"
             )
+        if gamma is not None and not 0.0 < gamma < math.inf:
+            raise ValueError(f"gamma must be above 0, or left out to be learnt, got {gamma}")
         pace = Pace(epochs, batch_size, learning_rate, patience)
         self.hidden, self.layers, self.samples, self.skip = hidden, layers, samples, skip
+        self.gamma, self.noise = gamma, noise
         self.epochs, self.batch_size = pace.epochs, pace.batch_size
         self.learning_rate, self.patience = pace.learning_rate, pace.patience
         self.register_module("vae", None)
@@ -109,7 +124,7 @@ class TwoStage(Whitened):
 
     def _begin(self, size: int) -> None:
         with seeded(self.seed):
-            made = _SecondStage(size, self.hidden, self.layers, self.skip)
+            made = _SecondStage(size, self.hidden, self.layers, self.skip, self.gamma)
         self.vae = made.to(self.mean).requires_grad_(False)
 
     def _learn(self, w: Tensor, progress: Progress | None) -> None:
@@ -132,7 +147,7 @@ class TwoStage(Whitened):
         vae, size = self._fitted(), self.size
         noise: Tensor = torch.special.ndtri(u[:, 1:])
         center = in_tiles(vae.decode, noise[:, :size], TILE)
-        return center + vae.log_scale.exp() * noise[:, size:]
+        return center + vae.log_scale.exp() * noise[:, size:] if self.noise else center
 
     def _fitted(self) -> _SecondStage:
         if self.vae is None:
@@ -140,26 +155,41 @@ class TwoStage(Whitened):
         return self.vae
 
 
+_Net = TypeVar("_Net", bound=nn.Module)
+
+
 class _SecondStage(nn.Module):
     """Encoder, decoder and gamma; codes w (n, D), latent numbers u (..., n, D).
 
-    Unless there is a ``skip``, both are a straight line plus a network, whose last layer is nought
-    at first. So training begins with the linear VAE w = (1 - gamma)^(1/2) u + gamma^(1/2) noise,
-    whose likelihood is N(0, I), that of the Gaussian of whitened codes, and whose posterior is
-    exact (Tipping and Bishop, *Probabilistic Principal Component Analysis*, J. R. Stat. Soc. B 61,
-    1999). Networks alone begin by ignoring u, and stay there: no direction of whitened codes is
-    worth more than another, so that a VAE which knows nothing of their shape gains nothing by
-    telling them apart.
+    A gamma of 1 with a decoder that ignores u is N(0, I), the Gaussian of whitened codes, and a
+    point where the gradient is nought: no direction of such codes is worth more than another, so
+    that a VAE which knows nothing of their shape gains nothing by telling them apart. What begins
+    near it stays. With a small gamma, u is what errors are made less with from the first step.
+
+    Where gamma is learnt and there is no ``skip``, encoder and decoder are a straight line plus a
+    network, whose last layer is nought at first. So training begins with the linear VAE
+    w = (1 - gamma)^(1/2) u + gamma^(1/2) noise, whose likelihood is that N(0, I) and whose
+    posterior is exact (Tipping and Bishop, *Probabilistic Principal Component Analysis*, J. R.
+    Stat. Soc. B 61, 1999).
     """
 
-    def __init__(self, size: int, hidden: int, layers: int, skip: bool) -> None:
+    log_scale: Tensor  # log gamma^(1/2)
+
+    def __init__(
+        self, size: int, hidden: int, layers: int, skip: bool, gamma: float | None
+    ) -> None:
         super().__init__()
-        made = _Skip if skip else _layers
+        lined = gamma is None and not skip
+        made = _Skip if skip else _silent if lined else _plain
         self.encoder = made(size, hidden, layers, 2 * size)
         self.decoder = made(size, hidden, layers, size)
-        self.slope = 0.0 if skip else _SLOPE
-        self.first = 0.0 if skip else 0.5 * math.log(_GAMMA)
-        self.log_scale = nn.Parameter(torch.tensor(self.first))  # log gamma^(1/2)
+        self.slope = _SLOPE if lined else 0.0
+        self.first = 0.5 * math.log(_GAMMA) if lined else 0.0
+        log_scale = torch.tensor(0.5 * math.log(gamma or _GAMMA))
+        if gamma is None:
+            self.log_scale = nn.Parameter(log_scale)
+        else:
+            self.register_buffer("log_scale", log_scale)
 
     def decode(self, u: Tensor) -> Tensor:
         """f(u), the mean of p(w|u), (..., n, D)."""
@@ -192,9 +222,15 @@ class _SecondStage(nn.Module):
         return self.log_likelihood(w, u) + prior - posterior
 
 
-def _layers(inside: int, hidden: int, layers: int, outside: int) -> nn.Sequential:
+def _silent(inside: int, hidden: int, layers: int, outside: int) -> nn.Sequential:
     """A feed-forward network with ReLUs that says nought before it is trained."""
     return nn.Sequential(*_hidden(inside, hidden, layers), silenced(nn.Linear(hidden, outside)))
+
+
+def _plain(inside: int, hidden: int, layers: int, outside: int) -> nn.Sequential:
+    """A feed-forward network with ReLUs and Glorot's weights."""
+    last = nn.Linear(hidden, outside)
+    return _by_glorot(nn.Sequential(*_hidden(inside, hidden, layers), last))
 
 
 class _Skip(nn.Module):
@@ -204,15 +240,21 @@ class _Skip(nn.Module):
         super().__init__()
         self.hidden = nn.Sequential(*_hidden(inside, hidden, layers))
         self.last = nn.Linear(inside + hidden, outside)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        _by_glorot(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inside) -> (..., outside)."""
         out: Tensor = self.last(torch.cat([x, self.hidden(x)], -1))
         return out
+
+
+def _by_glorot(network: _Net) -> _Net:
+    """The network with weights as Glorot and Bengio (2010) draw them, and biases of nought."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return network
 
 
 def _hidden(inside: int, hidden: int, layers: int) -> list[nn.Module]:

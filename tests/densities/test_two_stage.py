@@ -114,18 +114,75 @@ def test_draws_are_noisy_around_the_decoder(made):
 
 
 def test_the_published_networks():
-    """Three hidden layers, the input beside what comes out; gamma is 1 at first."""
+    """Three hidden layers, the input beside what comes out."""
     made = TwoStage(hidden=16, layers=3, skip=True, epochs=1, learning_rate=1e-12).fit(gauss(60))
     assert made.vae.decoder.last.in_features == 2 + 16
     assert [tuple(p.shape) for p in made.vae.encoder.hidden.parameters() if p.ndim == 2] == [
         (16, 2), (16, 16), (16, 16)
     ]  # fmt: skip
     assert made.vae.encoder.last.out_features == 4
-    assert made.described() == "3 layers of 16 with a skip, gamma 1, bound of 64 samples"
+    assert made.described() == "3 layers of 16 with a skip, gamma 0.1, bound of 64 samples"
     w = gauss(5).double()
     before = made.vae.decode(w)
     made.vae.decoder.last.weight[:, 0] += 1.0  # of the first number of the input
     torch.testing.assert_close(made.vae.decode(w), before + w[:, :1])
+
+
+def clusters(rows, seed):
+    """Eight narrow groups on corners of a cube in 4 dimensions, as far from each other as wide."""
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.randint(2, (rows, 3), generator=generator) * 2.0 - 1.0
+    at = torch.cat([corners, corners.prod(1, keepdim=True)], 1)
+    return at + 0.2 * torch.randn(rows, 4, generator=generator)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"skip": True}, {"gamma": 0.05}], ids=["line", "skip", "fixed"]
+)
+def test_it_does_not_collapse_to_one_gaussian(settings):
+    """Clusters are white as they are: one Gaussian and a decoder that ignores u are the same."""
+    z, new = clusters(2000, 0), clusters(500, 1)
+    made = TwoStage(**settings, **QUICK | {"batch_size": 64, "hidden": 64}).fit(z)
+    gained = made.log_prob(new) - Gaussian().fit(z).log_prob(new)
+    assert gained.mean() > 0.8
+    assert made.vae.decode(torch.randn(1000, 4).double()).var(0).mean() > 0.5
+
+
+def test_a_gamma_that_is_given_stays():
+    """Also through a file; draws without noise are means of the same latent numbers."""
+    z = gauss(300)
+    settings = {"gamma": 0.05, "hidden": 16, "layers": 1, "epochs": 2}
+    noisy = TwoStage(**settings).fit(z)
+    plain = density("two_stage", **noisy.settings() | {"noise": False})
+    plain.load_state_dict(noisy.state_dict())
+    for made in (noisy, plain):
+        assert "gamma 0.05" in made.described()
+        assert not any(p.requires_grad for p in made.parameters())
+    assert torch.equal(noisy.log_prob(z), plain.log_prob(z))
+    u = torch.rand(20_000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    other = torch.cat([u[:, :3], u[:, 3:].flip(0)], 1)  # of the noise
+    assert torch.equal(plain.from_uniforms(u), plain.from_uniforms(other))
+    w = torch.linalg.solve(plain.scale_tril, (noisy.from_uniforms(u) - plain.from_uniforms(u)).T)
+    assert torch.allclose(torch.cov(w), 0.05 * torch.eye(2).double(), atol=2e-3)
+
+
+def test_the_weight_of_the_divergence_that_a_gamma_is():
+    """Beta times the loss is the mean squared error plus beta divergences, and a constant."""
+    size, beta = 3, 0.02
+    gamma = size * beta / 2
+    z = torch.randn(50, size, generator=torch.Generator().manual_seed(0))
+    vae = TwoStage(gamma=gamma, hidden=8, epochs=1).fit(z).vae
+    w = torch.randn(40, size, generator=torch.Generator().manual_seed(1)).double()
+    mean, log_scale = vae.posterior(w)
+    noise = torch.randn(w.shape, generator=torch.Generator().manual_seed(2), dtype=w.dtype)
+    error = (w - vae.decode(mean + log_scale.exp() * noise)).square().mean(1)
+    rate = torch.distributions.kl_divergence(
+        torch.distributions.Normal(mean, log_scale.exp()), torch.distributions.Normal(0.0, 1.0)
+    ).sum(1)
+    constant = size / 2 * math.log(2 * math.pi * gamma)
+    loss = vae.loss(w, torch.Generator().manual_seed(2))
+    # The scale was kept in single precision.
+    torch.testing.assert_close(beta * (loss - constant), error + beta * rate, rtol=1e-5, atol=0)
 
 
 def test_it_learns_what_is_no_gaussian():
@@ -138,6 +195,6 @@ def test_it_learns_what_is_no_gaussian():
 
 
 def test_settings_are_checked():
-    for wrong in ({"hidden": 0}, {"samples": 0}, {"patience": 0}):
+    for wrong in ({"hidden": 0}, {"samples": 0}, {"patience": 0}, {"gamma": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             TwoStage(**wrong)
