@@ -182,9 +182,6 @@ def test_images_are_trained_under_each(name):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in player.parameters)
     assert sum(losses[-5:]) < sum(losses[:5])
     assert set(goal.state_dict()) == {"average", "log_multiplier"}
-    wrong = "nats"
-    with pytest.raises(ValueError, match="use 're', 'fre', 'cla' or 'pncc'"):
-        GECO(wrong).prepare(model)
 
 
 @pytest.mark.parametrize("name", CONSTRAINTS)
