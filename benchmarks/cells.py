@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import RESULTS, record, write
-from molae.datasets.files import replacing
+from molae.datasets.files import cache_folder, replacing
 from molae.training import TrainingInterrupted
 
 Values = dict[str, Any]
@@ -269,6 +269,36 @@ def present(
 
 
 # Work --------------------------------------------------------------------------------------------
+
+
+def settle(
+    options: argparse.Namespace,
+    parser: argparse.ArgumentParser,
+    called: str,
+    usual: Mapping[str, Any],
+    page: Path,
+    quick: bool,
+) -> argparse.Namespace:
+    """Put what is usual where nothing was said.
+
+    Args:
+        options: What was said.
+        parser: That read it.
+        called: What folders of results and of work are called.
+        usual: Options with what they are then.
+        page: The project's own.
+        quick: Whether numbers mean nothing; they stay out of results and page then.
+    """
+    if quick and options.markdown and options.page == page:
+        parser.error("numbers of --quick mean nothing: name another --page than the project's")
+    for option, value in usual.items():
+        if getattr(options, option, None) is None:
+            setattr(options, option, value)
+    options.called = called
+    options.work = options.work or cache_folder(called)
+    if options.out is None:
+        options.out = options.work / "cells" if quick else RESULTS / called
+    return options
 
 
 def guarded(work: Callable[[], None]) -> int:

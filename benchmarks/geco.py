@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from benchmarks.cells import Job, Shown, Values, fill, guarded, present, read_cells, spread
+from benchmarks.cells import Job, Shown, Values, fill, guarded, present, read_cells, settle, spread
 from benchmarks.geco_cell import (
     MICRO_WAYS,
     PLANE_WAYS,
@@ -43,8 +43,6 @@ from benchmarks.geco_cell import (
 )
 from benchmarks.images_cell import Parts
 from benchmarks.plots import figure, save
-from benchmarks.record import RESULTS
-from molae.datasets.files import cache_folder
 from molae.datasets.image_files import DIGITS, source_digest
 from molae.names import HEADS
 from molae.pictures import pixels_of
@@ -256,17 +254,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         options.data = DIGITS
     if options.data is None and not (options.table or options.markdown):
         parser.error("name a source of images, or give --quick, --table or --markdown")
-    if options.quick and options.markdown and options.page == PAGE:
-        parser.error("numbers of --quick mean nothing: name another --page than the project's")
     options.ways = options.ways or usual_ways(options.quick)
-    for option, values in USUAL.items():
-        if getattr(options, option) is None:
-            setattr(options, option, values[options.quick])
+    usual = {option: values[options.quick] for option, values in USUAL.items()}
     called = f"{NAME}_quick" if options.quick else NAME
-    options.work = options.work or cache_folder(called)
-    if options.out is None:  # numbers that mean nothing are no results
-        options.out = options.work / "cells" if options.quick else RESULTS / called
-    return options
+    return settle(options, parser, called, usual, PAGE, options.quick)
 
 
 def main(words: Sequence[str] | None = None, console: Console | None = None) -> int:

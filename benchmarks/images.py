@@ -36,13 +36,11 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks.cells import Job, Values, fill, guarded, present, read_cells
+from benchmarks.cells import Job, Values, fill, guarded, present, read_cells, settle
 from benchmarks.images_cell import DATA, Parts, Protocol, data_cell, model_cell, ruler_of
 from benchmarks.images_models import MODELS
 from benchmarks.images_picture import curve, picture
 from benchmarks.images_table import Cells, machines, notes, tables
-from benchmarks.record import RESULTS
-from molae.datasets.files import cache_folder
 from molae.datasets.image_files import DIGITS, open_images, source_digest
 from molae.datasets.images import image_codec
 
@@ -210,16 +208,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         options.data = DIGITS
     if options.data is None and not (options.table or options.markdown):
         parser.error("name a source of images, or give --quick, --table or --markdown")
-    if quick and options.markdown and options.page == PAGE:
-        parser.error("numbers of --quick mean nothing: name another --page than the project's")
-    for option, value in USUAL[options.size].items():
-        if getattr(options, option, None) is None:
-            setattr(options, option, value)
-    options.called = NAME if options.size == "small" else f"{NAME}_{options.size}"
-    options.work = options.work or cache_folder(options.called)
-    if options.out is None:  # numbers that mean nothing are no results
-        options.out = options.work / "cells" if quick else RESULTS / options.called
-    return options
+    called = NAME if options.size == "small" else f"{NAME}_{options.size}"
+    return settle(options, parser, called, USUAL[options.size], PAGE, quick)
 
 
 def main(words: Sequence[str] | None = None) -> int:

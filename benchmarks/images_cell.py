@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 import warnings
 from collections.abc import Mapping
@@ -15,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import molae
 from benchmarks.images_models import MODELS
+from benchmarks.trainings import folder_of, trained
 from molae.datasets.files import replacing
 from molae.datasets.image_files import DIGITS, open_images, source_digest
 from molae.datasets.images import image_codec
@@ -37,7 +35,6 @@ from molae.workflows.evaluate_images import (
 from molae.workflows.held_images import HeldImages, images_of
 from molae.workflows.image_evaluation import ImageEvaluation
 from molae.workflows.interpolate import way
-from molae.workflows.train import train
 
 #: The cell of validation images, measured as if they had been generated: the floor. No model has
 #: learnt from them, and of MNIST the shipped classifier has not either.
@@ -147,24 +144,13 @@ class Parts:
                 np.savez(part, x_train=self.learnt)
 
 
-def trained(model: str, seed: int, parts: Parts, protocol: Protocol, device: str) -> Run:
-    """The run of a cell: found finished in its folder, gone on with, or begun."""
+def run_of(model: str, seed: int, parts: Parts, protocol: Protocol, device: str) -> Run:
+    """The run of a cell, see ``trained``; that of 2sVAE is the VAE's."""
     settings = protocol.training(model, seed)
-    told = json.dumps([settings, parts.file.name], sort_keys=True)
-    code = hashlib.sha256(told.encode()).hexdigest()[:8]
-    folder = parts.work / f"{MODELS[model].objective}-{seed}-{code}"
-    if (folder / "card.json").is_file():
-        return molae.load(folder, device=device)
-    return train(
-        parts.file,
-        folder,
-        **settings,
-        resume=True,
-        device=device,
-        cache=parts.work,
-        command=f"python -m benchmarks.images, {folder.name}",
-        remembered=False,
-        progress=False,
+    name = MODELS[model].objective
+    folder = folder_of(parts.work, name, seed, settings, parts.file.name)
+    return trained(
+        parts.file, folder, settings, "images", device=device, cache=parts.work, progress=False
     )
 
 
@@ -296,7 +282,7 @@ def model_cell(
         device: Where to compute.
     """
     try:
-        run = trained(model, seed, parts, protocol, device)
+        run = run_of(model, seed, parts, protocol, device)
     except TrainingDiverged as error:
         return {"failed": str(error).split(";")[0]}
     return {

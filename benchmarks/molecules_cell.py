@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from typing import Any
 
 import torch
 
-import molae
 from benchmarks.molecules_models import MODELS, PUBLISHED
+from benchmarks.trainings import folder_of, trained
 from molae.codecs import GrammarCodec
 from molae.datasets.files import replacing
 from molae.datasets.splits import split_by_text
@@ -24,7 +23,6 @@ from molae.training import TrainingDiverged
 from molae.workflows import measures
 from molae.workflows.evaluate import Yardstick, texts_of
 from molae.workflows.reading import worker_count
-from molae.workflows.train import train
 
 #: Codes are drawn from the prior, and from the mixture that every training fits.
 DENSITIES, COMPONENTS = ("prior", "gmm"), 10
@@ -138,21 +136,12 @@ class Parts:
 # A cell ------------------------------------------------------------------------------------------
 
 
-def trained(folder: Path, parts: Parts, settings: dict[str, Any], device: str) -> Run:
-    """The run of a cell: found finished in its folder, gone on with, or begun."""
-    if (folder / "card.json").is_file():
-        return molae.load(folder, device=device)
-    return train(
-        parts.file,
-        folder,
-        **settings,
-        resume=True,
-        device=device,
-        workers=parts.workers,
+def run_of(folder: Path, parts: Parts, settings: dict[str, Any], device: str) -> Run:
+    """The run of a cell, see ``trained``."""
+    return trained(
+        parts.file, folder, settings, "molecules", device=device, workers=parts.workers,
         cache=parts.cache,
-        command=f"python -m benchmarks.molecules, {folder.name}",
-        remembered=False,
-    )
+    )  # fmt: skip
 
 
 def measured(run: Run, parts: Parts, protocol: Protocol, seed: int) -> dict[str, Any]:
@@ -226,14 +215,13 @@ def model_cell(
         device: Where to compute.
     """
     settings = protocol.training(model, seed)
-    told = json.dumps([settings, parts.file.name], sort_keys=True)
-    folder = work / f"{model}-{seed}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    folder = folder_of(work, model, seed, settings, parts.file.name)
     values: dict[str, Any] = {
         "title": MODELS[model].title,
         "remark": MODELS[model].remark,
     }
     try:
-        run = trained(folder, parts, settings, device)
+        run = run_of(folder, parts, settings, device)
     except TrainingDiverged as error:
         return values | {"failed": str(error).split(";")[0]}
     seen = round(run.card["training"]["epochs"] * run.card["counts"]["training"])

@@ -31,7 +31,7 @@ import torch
 from rich.console import Console
 
 from benchmarks import objectives_molecules
-from benchmarks.cells import Job, Values, fill, guarded, present
+from benchmarks.cells import Job, Values, fill, guarded, present, settle
 from benchmarks.objectives_cell import (
     DATA,
     BinaryParts,
@@ -42,8 +42,6 @@ from benchmarks.objectives_cell import (
 )
 from benchmarks.objectives_models import MODELS
 from benchmarks.objectives_table import Cells, Remarks, notes, tables
-from benchmarks.record import RESULTS
-from molae.datasets.files import cache_folder
 from molae.datasets.image_files import DIGITS, source_digest
 
 NAME = "objectives"
@@ -187,17 +185,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         options.data = DIGITS
     if options.data is None and options.molecules is None and not shown:
         parser.error("name a source of images, or give --molecules, --quick, --table, --markdown")
-    if quick and options.markdown and options.page == PAGE:
-        parser.error("numbers of --quick mean nothing: name another --page than the project's")
     options.models = options.models or (QUICK if quick else list(MODELS))
-    for option, value in USUAL[options.size].items():
-        if getattr(options, option, None) is None:
-            setattr(options, option, value)
-    options.called = NAME if options.size == "small" else f"{NAME}_{options.size}"
-    options.work = options.work or cache_folder(options.called)
-    if options.out is None:  # numbers that mean nothing are no results
-        options.out = options.work / "cells" if quick else RESULTS / options.called
-    return options
+    called = NAME if options.size == "small" else f"{NAME}_{options.size}"
+    return settle(options, parser, called, USUAL[options.size], PAGE, quick)
 
 
 def main(words: Sequence[str] | None = None) -> int:

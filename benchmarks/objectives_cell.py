@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import molae
 from benchmarks.images_cell import Parts
 from benchmarks.objectives_models import MODELS
+from benchmarks.trainings import folder_of, trained
 from molae.codecs.images import eight_bits, unit
 from molae.datasets.files import DataError, replacing
 from molae.datasets.images import ImageData
@@ -36,7 +34,6 @@ from molae.workflows import measures
 from molae.workflows.evaluate_images import encoded, finite, some, yardstick
 from molae.workflows.image_evaluation import RECONSTRUCTIONS, ImageEvaluation
 from molae.workflows.nll import judge
-from molae.workflows.train import train
 
 #: The cell of validation images, measured as if they had been generated: the floor.
 DATA = "data"
@@ -150,12 +147,6 @@ def black_and_white(pixels: Pixels) -> Pixels:
     return np.where(pixels >= 128, 255, 0).astype(np.uint8)
 
 
-def folder_of(work: Path, model: str, seed: int, settings: Mapping[str, Any], data: str) -> Path:
-    """Where a training lives: another place for other settings or data."""
-    told = json.dumps([settings, data], sort_keys=True)
-    return work / f"{model}-{seed}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-
-
 def begun(make: Callable[[], Run]) -> tuple[Run | None, dict[str, Any]]:
     """What a training came to: a run, or why there is none, as a cell says it.
 
@@ -176,22 +167,12 @@ def begun(make: Callable[[], Run]) -> tuple[Run | None, dict[str, Any]]:
         return None, {"refused": str(error)}
 
 
-def trained(model: str, seed: int, parts: BinaryParts, protocol: Protocol, device: str) -> Run:
-    """The run of a cell: found finished in its folder, gone on with, or begun."""
+def run_of(model: str, seed: int, parts: BinaryParts, protocol: Protocol, device: str) -> Run:
+    """The run of a cell, see ``trained``."""
     settings = protocol.training(model, seed, parts.shape)
     folder = folder_of(parts.work, model, seed, settings, parts.file.name)
-    if (folder / "card.json").is_file():
-        return molae.load(folder, device=device)
-    return train(
-        parts.file,
-        folder,
-        **settings,
-        resume=True,
-        device=device,
-        cache=parts.work,
-        command=f"python -m benchmarks.objectives, {folder.name}",
-        remembered=False,
-        progress=False,
+    return trained(
+        parts.file, folder, settings, "objectives", device=device, cache=parts.work, progress=False
     )
 
 
@@ -348,7 +329,7 @@ def model_cell(
         ruler: What sets of images are measured with.
         device: Where to compute.
     """
-    run, why = begun(lambda: trained(model, seed, parts, protocol, device))
+    run, why = begun(lambda: run_of(model, seed, parts, protocol, device))
     if run is None:
         return why
     return {

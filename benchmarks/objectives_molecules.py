@@ -13,12 +13,13 @@ from benchmarks.molecules_cell import (
     data_cell,
     drawn,
     measured,
+    run_of,
     size,
     told,
-    trained,
 )
-from benchmarks.objectives_cell import begun, folder_of
+from benchmarks.objectives_cell import begun
 from benchmarks.objectives_models import MODELS
+from benchmarks.trainings import folder_of
 from molae.datasets.files import data_digest
 
 #: The folder of these cells, in that of the others.
@@ -105,7 +106,7 @@ def make(
             return {"refused": HEAVY}
         settings = dict(job.settings)
         folder = folder_of(work, model, seed, settings, parts.file.name)
-        run, why = begun(lambda: trained(folder, parts, settings, device))
+        run, why = begun(lambda: run_of(folder, parts, settings, device))
         if run is None:
             return why
         found = measured(run, parts, protocol, seed)

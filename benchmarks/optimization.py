@@ -11,9 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.cells import Shown, Values, guarded, present, read_cells, spread
-from benchmarks.record import RESULTS
-from molae.datasets.files import cache_folder
+from benchmarks.cells import Shown, Values, guarded, present, read_cells, settle, spread
 
 #: The page that tables are written into, each between its own marks.
 PAGE = Path(__file__).parents[1] / "docs" / "optimization.md"
@@ -102,16 +100,10 @@ def settled(
     options = made.parse_args(words)
     if options.data is None and not (options.quick or options.table or options.markdown):
         made.error("name a file of molecules, or give --quick, --table or --markdown")
-    if options.quick and options.markdown and options.page == PAGE:
-        made.error("numbers of --quick mean nothing: name another --page than that of the project")
-    for option, values in {**usual, "model": ("zinc", "tiny")}.items():
-        if getattr(options, option) is None:
-            setattr(options, option, values[1 if options.quick else 0])
+    chosen = {option: values[options.quick] for option, values in usual.items()}
+    chosen["model"] = "tiny" if options.quick else "zinc"
     called = name + ("_quick" if options.quick else "")
-    options.work = options.work or cache_folder(called)
-    if options.out is None:  # numbers that mean nothing are no results
-        options.out = options.work / "cells" if options.quick else RESULTS / called
-    return options
+    return settle(options, made, called, chosen, PAGE, options.quick)
 
 
 def table_main(
