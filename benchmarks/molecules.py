@@ -3,6 +3,7 @@
     python -m benchmarks.molecules zinc250k_train.smi.gz --molecules 100000 --seeds 0 1 2
     python -m benchmarks.molecules --table
     python -m benchmarks.molecules --markdown
+    python -m benchmarks.molecules zinc250k_train.smi.gz --study
 
 About ``--held`` molecules of the file are held out, by the rule of ``molae train`` (a hash of each
 text, seed 0), the same ones for every model and seed. Every model sees the same number of the
@@ -18,6 +19,9 @@ canonical isomeric SMILES; what cannot be encoded is missed); validity of one dr
 code with all masks, with those of the grammar, and without, for codes of N(0, I) and of a mixture
 of 10 Gaussians that is fitted after training; and what ``molae evaluate`` says of molecules that
 are greedily decoded from both, against those held out.
+
+``--study`` makes and shows another table in the same way: our model with one setting changed at a
+time, which says what moves reconstruction against samples.
 """
 
 from __future__ import annotations
@@ -32,8 +36,8 @@ import torch
 
 from benchmarks.cells import Job, Values, fill, guarded, rewrite
 from benchmarks.molecules_cell import DATA, Parts, Protocol, data_cell, model_cell, told
-from benchmarks.molecules_models import MODELS
-from benchmarks.molecules_table import BY, PAGE, Cells, show, written
+from benchmarks.molecules_models import MODELS, STUDY, VARIANTS
+from benchmarks.molecules_table import BY, PAGES, Cells, show, studied, written
 from benchmarks.record import RESULTS
 from molae.datasets.files import cache_folder, data_digest
 
@@ -70,8 +74,7 @@ def make(options: argparse.Namespace) -> None:
     fill(options.out, protocol.to_dict(), jobs, cell, told)
 
 
-def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "data", type=Path, nargs="?", help="molecules: .smi .csv ..., gzipped or not"
@@ -80,8 +83,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     long.add_argument("--molecules", type=int, help="seen in each training (100000)")
     long.add_argument("--epochs", type=float, help="passes over the data instead")
     parser.add_argument(
-        "--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="NAME"
+        "--models", nargs="+", choices=VARIANTS, metavar="NAME", help="rows (all of the table)"
     )
+    parser.add_argument("--study", action="store_true", help="one setting of ours at a time")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--held", type=int, default=5000, help="molecules held out, about")
     parser.add_argument("--generated", type=int, default=5000, help="from each density, greedily")
@@ -93,16 +97,26 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, help="of torch; as many as cores by default")
     parser.add_argument("--workers", type=int, help="processes that look at molecules")
-    parser.add_argument("--out", type=Path, default=RESULTS / "molecules", help="folder of cells")
+    parser.add_argument("--out", type=Path, help="folder of cells")
     parser.add_argument("--work", type=Path, help="folder of trainings (the user's cache)")
     parser.add_argument("--table", action="store_true", help="print the cells that are there")
     parser.add_argument("--markdown", action="store_true", help="write them into --page")
-    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--page", type=Path)
+    return parser
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line, with what is usual where nothing is said."""
+    parser = _parser()
     options = parser.parse_args(words)
     if options.data is None and not (options.table or options.markdown):
         parser.error("name a file of molecules, or give --table or --markdown")
     if options.molecules is None and options.epochs is None:
         options.molecules = 100_000
+    options.called = "study" if options.study else "molecules"
+    options.models = options.models or list(STUDY if options.study else MODELS)
+    options.out = options.out or RESULTS / options.called
+    options.page = options.page or PAGES[options.called]
     return options
 
 
@@ -114,12 +128,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         if options.data is not None:
-            options.work = options.work or cache_folder("molecules")
+            options.work = options.work or cache_folder(options.called)
             make(options)
         if options.data is not None or options.table:
             show(Cells(options.out))
         if options.markdown:
-            rewrite(options.page, "molecules", written(Cells(options.out)), BY)
+            lines = (studied if options.study else written)(Cells(options.out))
+            rewrite(options.page, options.called, lines, BY)
 
     return guarded(work)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.molecules_models import MODELS, PUBLISHED
+from benchmarks.molecules_models import PUBLISHED, VARIANTS
 from benchmarks.trainings import folder_of, trained
 from molae.codecs import GrammarCodec
 from molae.datasets.files import replacing
@@ -65,7 +65,7 @@ class Protocol:
     def training(self, model: str, seed: int) -> dict[str, Any]:
         """Arguments of ``train`` for a cell."""
         settings: dict[str, Any] = {
-            **MODELS[model].settings,
+            **VARIANTS[model].settings,
             "components": COMPONENTS,
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
@@ -207,7 +207,7 @@ def model_cell(
     """Train and measure one model with one seed; a training that diverges is a result too.
 
     Args:
-        model: A key of ``MODELS``.
+        model: A key of ``VARIANTS``.
         seed: Of the training, and of what is drawn.
         parts: The data.
         protocol: What is the same in all cells.
@@ -217,8 +217,8 @@ def model_cell(
     settings = protocol.training(model, seed)
     folder = folder_of(work, model, seed, settings, parts.file.name)
     values: dict[str, Any] = {
-        "title": MODELS[model].title,
-        "remark": MODELS[model].remark,
+        "title": VARIANTS[model].title,
+        "remark": VARIANTS[model].remark,
     }
     try:
         run = run_of(folder, parts, settings, device)

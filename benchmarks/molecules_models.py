@@ -86,6 +86,33 @@ MODELS: dict[str, Variant] = {
 }
 
 
+def _but(title: str, **settings: Any) -> Variant:
+    return Variant(title, {"grammar": "smiles"} | settings, "")
+
+
+#: Our model with one thing changed at a time, for docs/training.md. The first is ``molae train``
+#: where nothing is said.
+STUDY: dict[str, Variant] = {
+    "default": _but("default: `rae`, beta 0.05, `l2`, told noise 0.1:2, 56 numbers"),
+    "noise-low": _but("one noise of 0.05, beta 0.001", noise=0.05),
+    "noise-none": _but("no noise, beta 0.001", noise=0.0),
+    "noise-high": _but("one noise of 1, beta 0.05", noise=1.0, beta=0.05),
+    "beta-low": _but("beta 0.005", beta=0.005),
+    "beta-high": _but("beta 0.5", beta=0.5),
+    "latent-28": _but("28 numbers", latent_dim=28),
+    "latent-112": _but("112 numbers", latent_dim=112),
+    "gp": _but("`gp`", regularizer="gp"),
+    "sn": _but("`sn`", regularizer="sn"),
+    "none": _but("no regulariser", regularizer="none"),
+    "vae": _but("`vae`", objective="vae"),
+    "vae-low": _but("`vae`, beta a tenth of the usual", objective="vae", beta=0.0018),
+    "wae": _but("`wae`", objective="wae"),
+    "geco": _but("`geco`, 0.1 nats a rule", objective="geco"),
+}
+#: All that may be asked for by name.
+VARIANTS = MODELS | STUDY
+
+
 @dataclass(frozen=True)
 class Quoted:
     """What others have reported on ZINC250k, in per cent.

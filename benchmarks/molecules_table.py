@@ -1,4 +1,4 @@
-"""The table on molecules from its cells: on a screen, and in docs/results.md between two marks."""
+"""Tables on molecules from their cells: on a screen, and in pages of docs/ between two marks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cells import Column, Rows, Values, markdown
-from benchmarks.molecules_models import MEMORY, MODELS, QUOTED
+from benchmarks.molecules_models import MEMORY, QUOTED, VARIANTS
 
-#: The page, and what its marks say.
-PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+#: The pages of the table and of the study, and what their marks say.
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {"molecules": DOCS / "results.md", "study": DOCS / "training.md"}
 BY = "python -m benchmarks.molecules"
 #: What densities are called in the table.
 DENSITIES = {"prior": "N(0, I)", "gmm": "GMM-10"}
@@ -71,7 +72,7 @@ class Cells:
         files = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
         values = [file["values"] for file in files]
         self.rows: dict[str, list[Values]] = {}
-        for name in MODELS:
+        for name in VARIANTS:
             found = [one for one in values if one["model"] == name]
             if found:
                 self.rows[name] = sorted(found, key=lambda one: one["seed"])
@@ -155,7 +156,7 @@ def helped(cells: Cells) -> list[str]:
 
 def show(cells: Cells, console: Console | None = None) -> None:
     """Print both tables."""
-    console = console or Console()
+    console = console or Console(width=220)
     for head, rows in (model_rows(cells), draw_rows(cells)):
         table = Table(title=_budget(cells.protocol), title_justify="left")
         for number, name in enumerate(head):
@@ -174,14 +175,10 @@ def _budget(protocol: dict[str, Any]) -> str:
 
 
 def written(cells: Cells) -> list[str]:
-    """The part of the page that is written from the cells."""
+    """The part of docs/results.md that is written from the cells."""
     protocol = cells.protocol
-    held = next((c["reconstruction"]["molecules"] for c in _all(cells)), protocol["held"])
     return [
-        f"Measured {_span(cells.dates)} on {'; '.join(cells.machines)}; data "
-        f"`{protocol['data'][0]}`. {_budget(protocol)}, in batches of {protocol['batch_size']}, "
-        f"learning rate {protocol['learning_rate']:g}, precision {_precisions(cells)}; {held:,} "
-        f"molecules held out. The published decoder has GRUs of {protocol['width']}"
+        f"{made(cells)} The published decoder has GRUs of {protocol['width']}"
         f"{'' if protocol['width'] == 501 else ' here (501 in the paper)'}. "
         f"{protocol['generated']:,} molecules from each density, {protocol['decoded']:,} codes "
         "under each set of masks. ± is the standard deviation over seeds.",
@@ -209,6 +206,49 @@ def written(cells: Cells) -> list[str]:
         "the variants stand to each other, and is not comparable with these.",
         "",
         *published(),
+    ]
+
+
+def made(cells: Cells) -> str:
+    """When, where and how the cells were made."""
+    protocol = cells.protocol
+    held = next((c["reconstruction"]["molecules"] for c in _all(cells)), protocol["held"])
+    return (
+        f"Measured {_span(cells.dates)} on {'; '.join(cells.machines)}; data "
+        f"`{protocol['data'][0]}`. {_budget(protocol)}, in batches of {protocol['batch_size']}, "
+        f"learning rate {protocol['learning_rate']:g}, precision {_precisions(cells)}; {held:,} "
+        "molecules held out."
+    )
+
+
+def studied(cells: Cells) -> list[str]:
+    """The part of docs/training.md that is written from the cells of the study."""
+    place = ("densities", "gmm")
+    metrics = (*place, "metrics")
+    columns = [
+        *of_models()[:2],
+        _fcd("prior"),
+        _fcd("gmm"),
+        Column("MOSES filters %", *metrics, "filters", scale=100.0),
+        Column("mean SA", *metrics, "mean_sa", digits=2),
+        Column("rings above 8 %", *metrics, "ring_larger", scale=100.0),
+        Column("strained %", *metrics, "strained", scale=100.0),
+        Column("no masks %", *place, "validity_no_masks", scale=100.0),
+    ]
+    heads = [column.head for column in columns]
+    heads[2:4] = [f"FCD, {shown}" for shown in DENSITIES.values()]
+    rows = [
+        [cells.title(name), *(column.text(cells.whole(name)) for column in columns)]
+        for name in cells.rows
+    ]
+    if cells.data is not None:
+        found = {"densities": {"gmm": cells.data}}
+        rows.append([cells.data["title"], *(column.text([found]) for column in columns)])
+    return [
+        f"{made(cells)} {cells.protocol['generated']:,} molecules from each density, greedy; what "
+        f"follows the FCD is said of those of {DENSITIES['gmm']}.",
+        "",
+        *markdown((["what is changed", *heads], rows)),
     ]
 
 
