@@ -308,11 +308,45 @@ def test_numbers_that_were_not_read_are_marked(bench):
     assert read not in marked
 
 
-def test_the_page_that_ships_has_the_marks(bench):
+def test_the_pages_that_ship_have_the_marks(bench):
     from benchmarks.cells import marks
 
-    text = bench[2].PAGE.read_text()
-    assert [text.count(mark) for mark in marks("molecules", bench[2].BY)] == [1, 1]
+    assert set(bench[2].PAGES) == {"molecules", "study"}
+    for name, page in bench[2].PAGES.items():
+        text = page.read_text()
+        assert [text.count(mark) for mark in marks(name, bench[2].BY)] == [1, 1], name
+
+
+def test_the_study_changes_one_thing_at_a_time_and_has_a_table_of_its_own(
+    bench, main, words, place, tmp_path, capsys
+):
+    """Trained for real; the page then names what was changed beside what it came to."""
+    from benchmarks.cells import marks
+
+    study = bench[1].STUDY
+    assert study["default"].settings == {"grammar": "smiles"}
+    assert all(
+        study["default"].settings.items() <= each.settings.items() for each in study.values()
+    )
+    page = tmp_path / "training.md"
+    page.write_text("\n".join(marks("study", bench[2].BY)))
+    out = ["--out", str(tmp_path / "cells"), "--page", str(page)]
+    sizes = ["latent-28", "latent-112"]
+    assert main([*words, *sizes, *out, "--study", "--markdown"]) == 0
+    assert sorted(path.stem for path in (tmp_path / "cells").iterdir()) == [
+        "data",
+        "latent-112-0",
+        "latent-28-0",
+    ]
+    text = page.read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0] for row in rows[2:]] == [
+        "| 28 numbers",
+        "| 112 numbers",
+        "| training molecules",
+    ]
+    assert "FCD, GMM-10" in rows[0]
+    assert "64 molecules seen in each training" in text
 
 
 @pytest.mark.parametrize(
