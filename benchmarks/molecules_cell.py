@@ -224,11 +224,15 @@ def model_cell(
         run = run_of(folder, parts, settings, device)
     except TrainingDiverged as error:
         return values | {"failed": str(error).split(";")[0]}
-    seen = round(run.card["training"]["epochs"] * run.card["counts"]["training"])
+    training = run.card["training"]
+    seen = {
+        "molecules_seen": round(training["epochs"] * run.card["counts"]["training"]),
+        "molecules_per_second": training["examples_per_second"],
+    }
     return values | {
         "config": {part: run.config[part] for part in ("model", "objective", "densities")},
         "counts": run.card["counts"],
-        "training": run.card["training"] | {"molecules_seen": seen},
+        "training": training | seen,
         "size": size(run),
         **measured(run, parts, protocol, seed),
     }

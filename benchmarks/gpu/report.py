@@ -38,7 +38,7 @@ def main() -> None:
     (out / "gpu.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     training = card["training"]
     print(
-        f"{training['device']}, {training['precision']}: {training['molecules_per_second']} "
+        f"{training['device']}, {training['precision']}: {training['examples_per_second']} "
         f"molecules a second, {training['epochs']} passes in {training['seconds']:.0f} s; "
         f"reconstruction {card['metrics']['reconstruction']:.3f}"
     )

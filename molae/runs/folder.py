@@ -249,6 +249,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of a finished run, after its digests have been compared with the files.
 
+    Early cards called the pace of every training, of images too, ``molecules_per_second``; it is
+    ``examples_per_second`` in all that are given back.
+
     Raises:
         RunError: The run is unfinished or damaged, or a newer molae wrote it.
     """
@@ -260,6 +263,9 @@ def read_card(folder: Path) -> dict[str, Any]:
     card = _get_json(folder / CARD)
     _check_format(folder, card)
     _check_digests(folder, card.get("digests"))
+    training = card.get("training", {})
+    if "molecules_per_second" in training:
+        training["examples_per_second"] = training.pop("molecules_per_second")
     return card
 
 

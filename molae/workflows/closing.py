@@ -163,7 +163,7 @@ def card(
             "steps": result.steps,
             "epochs": round(result.epochs, 3),
             "seconds": round(result.seconds, 1),
-            "molecules_per_second": round(result.epochs * len(learnt) / max(result.seconds, 1e-9)),
+            "examples_per_second": round(result.epochs * len(learnt) / max(result.seconds, 1e-9)),
             "precision": result.precision,
             "device": result.device,
             "ended": result.reason,

@@ -196,7 +196,7 @@ def _numbers(
         "trained_on": run.card["counts"]["training"],
         "seconds": training["seconds"],
         "epochs": training["epochs"],
-        "trained_per_second": training["molecules_per_second"],
+        "trained_per_second": training["examples_per_second"],
         "precision": training["precision"],
         "device": training["device"],
         "generated": summary.total,

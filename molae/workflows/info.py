@@ -199,7 +199,7 @@ def _trained(training: dict[str, Any], recipe: dict[str, Any], items: str) -> st
     stages = sum(" train " in f" {command} " for command in recipe.get("commands", []))
     which = f"last of {stages} stages: " if stages > 1 else ""
     length = f"{training['epochs']:g} epochs ({training['steps']:,} steps)"
-    pace = f"{training['seconds']:,.0f} s, {training['molecules_per_second']:,} {items}/s"
+    pace = f"{training['seconds']:,.0f} s, {training['examples_per_second']:,} {items}/s"
     return f"{which}{length} in {pace}, {training['precision']} on {training['device']}"
 
 
