@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import RESULTS, record, write
-from molae.datasets.files import cache_folder, replacing
-from molae.training import TrainingInterrupted
+from molae.datasets.files import replacing
 
 Values = dict[str, Any]
 #: Head and rows of a table.
@@ -83,6 +81,28 @@ class Job:
     name: str
     settings: Mapping[str, Any]
     facts: Mapping[str, Any]
+
+
+def jobs_of(
+    methods: Iterable[str],
+    seeds: Iterable[int],
+    settings: Callable[[str, int], Mapping[str, Any]],
+    kind: str = "model",
+) -> list[Job]:
+    """A cell of each method with each seed, all methods of a seed before the next seed.
+
+    Args:
+        methods: What they are typed as.
+        seeds: Of all.
+        settings: Of a method with a seed.
+        kind: What a method is called in its cell.
+    """
+    methods = list(methods)
+    return [
+        Job(f"{method}-{seed}", settings(method, seed), {kind: method, "seed": seed})
+        for seed in seeds
+        for method in methods
+    ]
 
 
 def fill(
@@ -266,49 +286,3 @@ def present(
     elif options.out == RESULTS / name and not options.table:
         tidy = [{"title": t.title, "head": t.rows[0], "rows": t.rows[1]} for t in tables]
         record(name, {"tables": tidy, "notes": list(notes)})
-
-
-# Work --------------------------------------------------------------------------------------------
-
-
-def settle(
-    options: argparse.Namespace,
-    parser: argparse.ArgumentParser,
-    called: str,
-    usual: Mapping[str, Any],
-    page: Path,
-    quick: bool,
-) -> argparse.Namespace:
-    """Put what is usual where nothing was said.
-
-    Args:
-        options: What was said.
-        parser: That read it.
-        called: What folders of results and of work are called.
-        usual: Options with what they are then.
-        page: The project's own.
-        quick: Whether numbers mean nothing; they stay out of results and page then.
-    """
-    if quick and options.markdown and options.page == page:
-        parser.error("numbers of --quick mean nothing: name another --page than the project's")
-    for option, value in usual.items():
-        if getattr(options, option, None) is None:
-            setattr(options, option, value)
-    options.called = called
-    options.work = options.work or cache_folder(called)
-    if options.out is None:
-        options.out = options.work / "cells" if quick else RESULTS / called
-    return options
-
-
-def guarded(work: Callable[[], None]) -> int:
-    """Do some work; 1 where something is wrong with what was given, 130 after Ctrl-C."""
-    try:
-        work()
-    except (TrainingInterrupted, KeyboardInterrupt):
-        print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0

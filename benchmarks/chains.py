@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.cells import guarded
+from benchmarks.command_line import guarded
 from benchmarks.record import record
 from molae.codecs.images import eight_bits, unit
 from molae.datasets.files import cache_folder, replacing

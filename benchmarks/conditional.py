@@ -32,7 +32,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
-from benchmarks.cells import guarded
+from benchmarks.command_line import guarded
 from benchmarks.plots import figure, save
 from benchmarks.record import record
 from molae.codecs.images import eight_bits, unit

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.cells import guarded
+from benchmarks.command_line import guarded
 from benchmarks.record import record
 from molae.codecs.images import unit
 from molae.datasets.files import cache_folder

@@ -30,7 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.cells import guarded
+from benchmarks.command_line import guarded
 from benchmarks.plots import figure, save
 from benchmarks.record import record
 from molae.datasets.files import cache_folder

@@ -33,17 +33,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.cells import (
-    Column,
-    Job,
-    Rows,
-    Values,
-    fill,
-    guarded,
-    markdown,
-    rewrite,
-    values_of,
-)
+from benchmarks.cells import Column, Job, Rows, Values, fill, markdown, rewrite, values_of
+from benchmarks.command_line import guarded
 from benchmarks.record import RESULTS, record
 from molae.densities import LatentDensity, density
 from molae.names import REFINE

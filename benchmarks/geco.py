@@ -31,7 +31,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from benchmarks.cells import Job, Shown, Values, fill, guarded, present, read_cells, settle, spread
+from benchmarks.cells import Job, Shown, Values, fill, jobs_of, present, read_cells, spread
+from benchmarks.command_line import add_usual, guarded, settle
 from benchmarks.geco_cell import (
     MICRO_WAYS,
     PLANE_WAYS,
@@ -79,11 +80,7 @@ def make(options: argparse.Namespace) -> None:
     shared = {name: getattr(options, name) for name in fields}
     protocol = Protocol((Path(options.data).name, source_digest(options.data)), **shared)
     parts = Parts(options.data, None, options.work)
-    jobs = [
-        Job(f"{way}-{seed}", dict(WAYS[way].objective), {"way": way, "seed": seed})
-        for seed in options.seeds
-        for way in options.ways
-    ]
+    jobs = jobs_of(options.ways, options.seeds, lambda way, _: dict(WAYS[way].objective), "way")
 
     def cell(job: Job) -> Values:
         made = micro_cell if job.facts["way"] in MICRO_WAYS else plane_cell
@@ -235,14 +232,11 @@ def _parser() -> argparse.ArgumentParser:
     for option, kind in (
         ("latent-dim", int), ("width", float), ("epochs", float), ("batch-size", int),
         ("learning-rate", float), ("step-size", float), ("decay", float), ("draws", int),
-        ("micro-steps", int), ("threads", int), ("out", Path), ("work", Path), ("plane", Path),
+        ("micro-steps", int), ("threads", int), ("plane", Path),
         ("micro", Path),
     ):  # fmt: skip
         made.add_argument(f"--{option}", type=kind)
-    made.add_argument("--device", default="auto")
-    made.add_argument("--table", action="store_true", help="print the cells that are there")
-    made.add_argument("--markdown", action="store_true", help="write them into --page")
-    made.add_argument("--page", type=Path, default=PAGE)
+    add_usual(made, PAGE, "trainings")
     return made
 
 

@@ -36,7 +36,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks.cells import Job, Values, fill, guarded, present, read_cells, settle
+from benchmarks.cells import Job, Values, fill, jobs_of, present, read_cells
+from benchmarks.command_line import add_usual, guarded, settle
 from benchmarks.images_cell import DATA, Parts, Protocol, data_cell, model_cell, ruler_of
 from benchmarks.images_models import MODELS
 from benchmarks.images_picture import curve, picture
@@ -119,10 +120,7 @@ def make(options: argparse.Namespace) -> None:
     protocol = protocol_of(options)
     parts = Parts(options.data, protocol.image_size, options.work)
     jobs = [Job(f"{DATA}-0", {}, {"model": DATA, "seed": 0})]
-    for seed in options.seeds:
-        for model in options.models:
-            settings = protocol.training(model, seed)
-            jobs.append(Job(f"{model}-{seed}", settings, {"model": model, "seed": seed}))
+    jobs += jobs_of(options.models, options.seeds, protocol.training)
 
     ruler = cache(lambda: ruler_of(parts, protocol))  # once, and only if there is a cell to make
 
@@ -184,17 +182,12 @@ def _parser() -> argparse.ArgumentParser:
         ("fitted", int, "codes that densities are fitted to"),
         ("features", str, "classifier, pca, or inception=FILE"),
         ("threads", int, "of torch; as many as cores by default"),
-        ("out", Path, "folder of cells"),
-        ("work", Path, "folder of trainings (the user's cache)"),
         ("picture", Path, "a .png: draw reconstructions, samples and interpolations"),
         ("curve", Path, "an .svg: draw likelihood over components"),
     ):
         made.add_argument(f"--{option}", type=kind, help=about)
     made.add_argument("--precision", choices=("auto", "fp32", "bf16"))
-    made.add_argument("--device", default="auto")
-    made.add_argument("--table", action="store_true", help="print the cells that are there")
-    made.add_argument("--markdown", action="store_true", help="write them into --page")
-    made.add_argument("--page", type=Path, default=PAGE)
+    add_usual(made, PAGE, "trainings")
     made.set_defaults(size="small")
     return made
 

@@ -34,7 +34,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.cells import Job, Values, fill, guarded, rewrite
+from benchmarks.cells import Job, Values, fill, jobs_of, rewrite
+from benchmarks.command_line import add_usual, guarded
 from benchmarks.molecules_cell import DATA, Parts, Protocol, data_cell, model_cell, told
 from benchmarks.molecules_models import MODELS, STUDY, VARIANTS
 from benchmarks.molecules_table import BY, PAGES, Cells, show, studied, written
@@ -54,10 +55,7 @@ def make(options: argparse.Namespace) -> None:
     shared = [name for name in Protocol.__dataclass_fields__ if name != "data"]
     protocol = Protocol(source, **{name: getattr(options, name) for name in shared})
     jobs = [Job(DATA, {}, {"model": DATA, "seed": 0})]
-    for seed in options.seeds:
-        for model in options.models:
-            settings = protocol.training(model, seed)
-            jobs.append(Job(f"{model}-{seed}", settings, {"model": model, "seed": seed}))
+    jobs += jobs_of(options.models, options.seeds, protocol.training)
 
     @cache
     def parts() -> Parts:  # once, and only if there is a cell to make
@@ -94,14 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--width", type=int, default=501, help="of the published decoder's GRUs")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, help="of torch; as many as cores by default")
     parser.add_argument("--workers", type=int, help="processes that look at molecules")
-    parser.add_argument("--out", type=Path, help="folder of cells")
-    parser.add_argument("--work", type=Path, help="folder of trainings (the user's cache)")
-    parser.add_argument("--table", action="store_true", help="print the cells that are there")
-    parser.add_argument("--markdown", action="store_true", help="write them into --page")
-    parser.add_argument("--page", type=Path)
+    add_usual(parser, None, "trainings")
     return parser
 
 

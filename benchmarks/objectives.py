@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ import torch
 from rich.console import Console
 
 from benchmarks import objectives_molecules
-from benchmarks.cells import Job, Values, fill, guarded, present, settle
+from benchmarks.cells import Job, Values, fill, jobs_of, present
+from benchmarks.command_line import add_usual, guarded, settle
 from benchmarks.objectives_cell import (
     DATA,
     BinaryParts,
@@ -96,10 +97,8 @@ def make(options: argparse.Namespace) -> None:
     protocol = protocol_of(options)
     parts = BinaryParts(options.data, protocol.image_size, options.work, protocol.learnt)
     jobs = [Job(f"{DATA}-0", {}, {"model": DATA, "seed": 0})]
-    for seed in options.seeds:
-        for model in options.models:
-            settings = protocol.training(model, seed, parts.shape)
-            jobs.append(Job(f"{model}-{seed}", settings, {"model": model, "seed": seed}))
+    training = partial(protocol.training, shape=parts.shape)
+    jobs += jobs_of(options.models, options.seeds, training)
 
     ruler = cache(lambda: ruler_of(parts, protocol))  # once, and only if there is a cell to make
 
@@ -163,15 +162,10 @@ def _parser() -> argparse.ArgumentParser:
         ("generated", int, "images in each set that is compared"),
         ("features", str, "classifier, pca, or inception=FILE"),
         ("threads", int, "of torch; as many as cores by default"),
-        ("out", Path, "folder of cells"),
-        ("work", Path, "folder of trainings (the user's cache)"),
     ):
         made.add_argument(f"--{option}", type=kind, help=about)
     made.add_argument("--precision", choices=("auto", "fp32", "bf16"))
-    made.add_argument("--device", default="auto")
-    made.add_argument("--table", action="store_true", help="print the cells that are there")
-    made.add_argument("--markdown", action="store_true", help="write them into --page")
-    made.add_argument("--page", type=Path, default=PAGE)
+    add_usual(made, PAGE, "trainings")
     made.set_defaults(size="small")
     return made
 

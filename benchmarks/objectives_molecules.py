@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cells import Job, Values, fill
+from benchmarks.cells import Job, Values, fill, jobs_of
 from benchmarks.molecules_cell import (
     DATA,
     Parts,
@@ -93,10 +93,9 @@ def make(
     protocol = protocol_of(source, size_of_table)
     parts = Parts(source, protocol.held, work, None)
     jobs = [Job(f"{DATA}-0", {}, {"model": DATA, "seed": 0})]
-    for seed in seeds:
-        for model in models:
-            settings = settings_of(model, seed, protocol, size_of_table)
-            jobs.append(Job(f"{model}-{seed}", settings, {"model": model, "seed": seed}))
+    jobs += jobs_of(
+        models, seeds, lambda name, seed: settings_of(name, seed, protocol, size_of_table)
+    )
 
     def cell(job: Job) -> Values:
         model, seed = job.facts["model"], job.facts["seed"]

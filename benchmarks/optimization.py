@@ -11,7 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.cells import Shown, Values, guarded, present, read_cells, settle, spread
+from benchmarks.cells import Shown, Values, present, read_cells, spread
+from benchmarks.command_line import add_usual, guarded, settle
 
 #: The page that tables are written into, each between its own marks.
 PAGE = Path(__file__).parents[1] / "docs" / "optimization.md"
@@ -73,13 +74,8 @@ def parser(doc: str | None, methods: Sequence[str]) -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument("--seeds", nargs="+", type=int)
     made.add_argument("--model", help="a run folder, or the name of a shipped model (zinc)")
-    made.add_argument("--device", default="auto")
     made.add_argument("--workers", type=int, help="processes that read molecules")
-    made.add_argument("--out", type=Path, help="folder of cells")
-    made.add_argument("--work", type=Path, help="folder of campaigns (the user's cache)")
-    made.add_argument("--table", action="store_true", help="print the cells that are there")
-    made.add_argument("--markdown", action="store_true", help="write them into --page")
-    made.add_argument("--page", type=Path, default=PAGE)
+    add_usual(made, PAGE, "campaigns")
     return made
 
 

@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.cells import guarded
+from benchmarks.command_line import guarded
 from benchmarks.record import RESULTS, machine, record
 from molae.datasets.files import cache_folder, replacing
 from molae.densities import GaussianMixture

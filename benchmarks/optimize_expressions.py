@@ -29,18 +29,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from benchmarks.cells import (
-    Job,
-    Rows,
-    Shown,
-    Values,
-    fill,
-    guarded,
-    present,
-    read_cells,
-    seeds,
-    spread,
-)
+from benchmarks.cells import Rows, Shown, Values, fill, jobs_of, present, read_cells, seeds, spread
+from benchmarks.command_line import add_usual, guarded, settle
 from benchmarks.optimization import COST, PAGE, cost
 from benchmarks.optimize_expressions_cell import (
     GOAL,
@@ -53,8 +43,6 @@ from benchmarks.optimize_expressions_cell import (
     read_expressions,
     written_expressions,
 )
-from benchmarks.record import RESULTS
-from molae.datasets.files import cache_folder
 
 NAME = "optimize_expressions"
 #: Computed from the result files of cambridge-mlg/weighted-retraining (three seeds): their score
@@ -95,13 +83,10 @@ class Bench:
 
     def fill(self) -> None:
         """Make every cell that is not there yet."""
-        pairs = [(m, seed) for seed in self.options.seeds for m in self.options.methods]
-        jobs = [
-            Job(f"{method}-{seed}", METHODS[method], {"method": method, "seed": seed})
-            for method, seed in pairs
-        ]
+        options = self.options
+        jobs = jobs_of(options.methods, options.seeds, lambda name, _: METHODS[name], "method")
         fill(
-            self.options.out,
+            options.out,
             self.protocol.to_dict(),
             jobs,
             lambda job: cell(job.facts["method"], job.facts["seed"], self.parts),
@@ -182,24 +167,14 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--calls", type=int, help="new expressions (500)")
     parser.add_argument("--batch", type=int, default=10, help="asked for at once (10)")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="fp32")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--out", type=Path, help="folder of cells")
-    parser.add_argument("--work", type=Path, help="folder of model and campaigns (user's cache)")
-    parser.add_argument("--table", action="store_true", help="print the cells that are there")
-    parser.add_argument("--markdown", action="store_true", help="write them into --page")
-    parser.add_argument("--page", type=Path, default=PAGE)
+    add_usual(parser, PAGE, "model and campaigns")
     options = parser.parse_args(words)
     if options.data is None and not (options.quick or options.table or options.markdown):
         parser.error("name a file of expressions, or give --quick, --table or --markdown")
     usual = (60, 20, [0, 1]) if options.quick else (5000, 500, [0, 1, 2, 3, 4])
-    for option, value in zip(("start", "calls", "seeds"), usual, strict=True):
-        if getattr(options, option) is None:
-            setattr(options, option, value)
     called = NAME + ("_quick" if options.quick else "")
-    options.work = options.work or cache_folder(called)
-    if options.out is None:  # numbers that mean nothing are no results
-        options.out = options.work / "cells" if options.quick else RESULTS / called
-    return options
+    chosen = dict(zip(("start", "calls", "seeds"), usual, strict=True))
+    return settle(options, parser, called, chosen, PAGE, options.quick)
 
 
 def main(words: Sequence[str] | None = None) -> int:

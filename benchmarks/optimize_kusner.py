@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from benchmarks.cells import Job, Rows, Shown, Values, fill, seeds, spread
+from benchmarks.cells import Rows, Shown, Values, fill, jobs_of, seeds, spread
 from benchmarks.optimization import COST, cost, parser, settled, table_main
 from benchmarks.optimization_molecules import (
     ATOMS,
@@ -102,11 +102,7 @@ def make(options: argparse.Namespace) -> None:
     sizes = {"rounds": options.rounds, "batch": options.batch, **(QUICK if options.quick else {})}
     protocol = Protocol(library.facts, model_facts(options.model), **sizes)
     parts = Parts(protocol, library, options.model, options.work, options.device)
-    jobs = [
-        Job(f"{method}-{seed}", METHODS[method], {"method": method, "seed": seed})
-        for seed in options.seeds
-        for method in options.methods
-    ]
+    jobs = jobs_of(options.methods, options.seeds, lambda name, _: METHODS[name], "method")
     fill(
         options.out,
         protocol.to_dict(),

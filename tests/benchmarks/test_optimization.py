@@ -206,13 +206,22 @@ def test_what_is_usual_depends_on_quick(common, tmp_path):
         (KeyboardInterrupt(), 130, "the same command goes on"),
     ],
 )
-def test_errors_are_sentences(error, status, told, store, capsys):
+def test_errors_are_sentences(error, status, told, bench, capsys):
+    from benchmarks.command_line import guarded
+
     def work():
         raise error
 
-    assert store.guarded(work) == status
+    assert guarded(work) == status
     assert told in capsys.readouterr().err
-    assert store.guarded(lambda: None) == 0
+    assert guarded(lambda: None) == 0
+
+
+def test_a_row_of_cells_for_each_seed(store):
+    made = store.jobs_of(["a", "b"], [0, 3], lambda name, seed: {"k": f"{name}{seed}"}, "way")
+    assert [job.name for job in made] == ["a-0", "b-0", "a-3", "b-3"]
+    assert made[2].settings == {"k": "a3"}
+    assert made[2].facts == {"way": "a", "seed": 3}
 
 
 # Molecules ---------------------------------------------------------------------------------------
