@@ -37,8 +37,9 @@ from molae.workflows.campaign.record import Record
 #: of ``optimize``, but for ``plausible_only``: what breaks the filters or has more than 38 heavy
 #: atoms has no score.
 METHODS: dict[str, dict[str, Any]] = {
-    "published": {"points": "box"},
-    "published_density": {"points": "density"},
+    "published": {"points": "box", "noise": 0.0},
+    "published_noise": {"points": "box", "noise": 2.0},
+    "published_density": {"points": "density", "noise": 1.0},
     "latent": {"strategy": "latent"},
     "latent_small": {"strategy": "latent", "batch": 10},
     "plausible": {"strategy": "latent", "batch": 10, "plausible_only": True},
@@ -51,7 +52,8 @@ METHODS: dict[str, dict[str, Any]] = {
 #: What they are called in the table.
 TITLES = {
     "published": "published protocol, our model",
-    "published_density": "the same, points drawn from the density",
+    "published_noise": "the same, the decoder told of noise 2",
+    "published_density": "the same, noise 1, points drawn from the density",
     "latent": "our optimiser",
     "latent_small": "our optimiser, batches of 10",
     "plausible": "our optimiser, plausible molecules only",
@@ -191,7 +193,8 @@ def campaigned(method: str, seed: int, parts: Parts) -> Record:
 def rounds_cell(method: str, seed: int, parts: Parts) -> Values:
     """All rounds of the published protocol, each kept in a file as soon as it is done."""
     z, y = parts.encoded
-    rounds = Rounds(METHODS[method]["points"], seed, parts.run, z, y, parts.protocol)
+    settings = METHODS[method]
+    rounds = Rounds(settings["points"], settings["noise"], seed, parts.run, z, y, parts.protocol)
     place = parts.place(method, seed)
     place.mkdir(parents=True, exist_ok=True)
     done: list[Values] = []

@@ -66,6 +66,7 @@ class Rounds:
     Args:
         points: ``box``: points are uniform in the box around the training codes, and moved in it;
             ``density``: they are drawn from the density of the run, and stay.
+        noise: How much noise the decoder is told that the points carry.
         seed: Of everything left to chance.
         run: The model.
         z: Codes of all molecules, (n, D).
@@ -74,10 +75,17 @@ class Rounds:
     """
 
     def __init__(
-        self, points: str, seed: int, run: Run, z: Tensor, y: Floats, protocol: Protocol
+        self,
+        points: str,
+        noise: float,
+        seed: int,
+        run: Run,
+        z: Tensor,
+        y: Floats,
+        protocol: Protocol,
     ) -> None:
-        self.points, self.seed, self.run, self.z, self.y = points, seed, run, z, y
-        self.protocol = protocol
+        self.points, self.noise, self.seed, self.run = points, noise, seed, run
+        self.z, self.y, self.protocol = z, y, protocol
 
     @cached_property
     def split(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -171,7 +179,8 @@ class Rounds:
         times = self.protocol.decodes
         first = number * len(z) * times
         index = torch.arange(first, first + len(z) * times)
-        drawn = self.run.decode(z.repeat_interleave(times, 0), seed=self.seed, index=index)
+        many = z.repeat_interleave(times, 0)
+        drawn = self.run.decode(many, seed=self.seed, index=index, noise=self.noise)
         some = [drawn[row * times : (row + 1) * times] for row in range(len(z))]
         counts = [Counter(text for text in texts if text is not None) for texts in some]
         frequent = [count.most_common(1)[0][0] if count else None for count in counts]
