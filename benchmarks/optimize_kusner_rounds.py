@@ -66,7 +66,7 @@ class Rounds:
     Args:
         points: ``box``: points are uniform in the box around the training codes, and moved in it;
             ``density``: they are drawn from the density of the run, and stay.
-        noise: How much noise the decoder is told that the points carry.
+        noise: How much noise the decoder is told that the points carry, if it can be told.
         seed: Of everything left to chance.
         run: The model.
         z: Codes of all molecules, (n, D).
@@ -84,7 +84,8 @@ class Rounds:
         y: Floats,
         protocol: Protocol,
     ) -> None:
-        self.points, self.noise, self.seed, self.run = points, noise, seed, run
+        self.points, self.seed, self.run = points, seed, run
+        self.noise = noise if run.noise_range else 0.0
         self.z, self.y, self.protocol = z, y, protocol
 
     @cached_property
