@@ -122,7 +122,7 @@ def by_method(cells: Sequence[Values]) -> dict[str, list[Values]]:
 
 
 def share(cells: Sequence[Values], name: str) -> str:
-    """A share over cells."""
+    """A number over cells."""
     return spread([each[name] for each in cells])
 
 
@@ -164,16 +164,22 @@ def worth(text: str) -> float:
 
 def surrogate_rows(cells: Sequence[Values]) -> Rows:
     """Head and rows of how well surrogates predict test molecules, before the first round."""
-    head = ["surrogate on codes", "seeds", "test RMSE", "test log-likelihood"]
+    head = [
+        "surrogate on codes",
+        "seeds",
+        "test RMSE",
+        "test log-likelihood",
+        "distance of points",
+    ]
     rows = []
     for name, mine in by_method(cells).items():
         known = [each["surrogate"] for each in mine if each["surrogate"]]
         if known:
             first = {part: [each[part][0] for each in known] for part in known[0]}
             numbers = [spread(first[part], 3) for part in ("rmse", "log_likelihood")]
-            rows.append([TITLES[name], seeds(mine), *numbers])
+            rows.append([TITLES[name], seeds(mine), *numbers, share(mine, "distance")])
     rows += [
-        [f"*{row.title}*", "", f"{row.rmse:.3f}", f"{row.log_likelihood:.3f}"]
+        [f"*{row.title}*", "", f"{row.rmse:.3f}", f"{row.log_likelihood:.3f}", "-"]
         for row in PUBLISHED
         if row.rmse is not None
     ]
@@ -192,7 +198,8 @@ def notes(cells: Sequence[Values]) -> list[str]:
     told = [
         f"Score: penalised logP; data {protocol['data'][0]}, model {protocol['model'][0]}, "
         f"{protocol['rounds']} rounds of {protocol['batch']}. ± is the standard deviation over "
-        "seeds; the average is of what has a score, the best three are of all seeds together.",
+        "seeds; the average is of what has a score, the best three are of all seeds together. "
+        "Distance of points: from the middle of the codes, where molecules lie 1 away on average.",
         "Published rows, in italics, as quoted: " + _sources(),
     ]
     best: dict[str, tuple[float, str]] = {}

@@ -204,4 +204,5 @@ def rounds_cell(method: str, seed: int, parts: Parts) -> Values:
             with replacing(path) as part:
                 part.write_text(json.dumps(rounds.round(done)), "utf-8")
         done.append(json.loads(path.read_text("utf-8")))
-    return summed(done, parts.library.known, parts.protocol.decodes)
+    found = summed(done, parts.library.known, parts.protocol.decodes)
+    return found | {"distance": rounds.distance(done)}

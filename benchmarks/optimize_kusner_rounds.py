@@ -175,6 +175,11 @@ class Rounds:
         nats = -0.5 * (error.square() / spread + (2.0 * np.pi * spread).log())
         return {"rmse": float(error.square().mean().sqrt()), "log_likelihood": float(nats.mean())}
 
+    def distance(self, done: Sequence[Mapping[str, Any]]) -> float:
+        """How far the points of all rounds lie from the middle, where molecules lie 1 away."""
+        asked = torch.tensor([row for each in done for row in each["z"]])
+        return float(self.coordinates(asked).norm(dim=1).mean() / self.split[0].norm(dim=1).mean())
+
     def decoded(self, z: Tensor, number: int) -> tuple[list[str | None], list[int]]:
         """The most frequent valid molecule of each code, and how many decodes were valid."""
         times = self.protocol.decodes

@@ -209,6 +209,7 @@ def test_a_cell_says_all_that_was_measured(made):
     for name in ("published-0", "published_density-0"):
         assert cells[name]["valid_points"] == 1.0
         assert len(cells[name]["surrogate"]["rmse"]) == 2
+        assert cells[name]["distance"] > 0
         assert all(value > 0 for value in cells[name]["surrogate"]["rmse"])
 
 
@@ -229,6 +230,13 @@ def test_the_screen_shows_what_there_is_to_beat(made):
         "new valid calls",
     ):
         assert part in made[1]
+
+
+def test_points_of_the_box_lie_far_out(made):
+    """Uniform in a box of 32 dimensions is far from where codes are; the density is not."""
+    cells = made[0]
+    assert cells["published-0"]["distance"] > 1.3
+    assert 0.7 < cells["published_density-0"]["distance"] < 1.3
 
 
 def test_rounds_that_are_done_are_not_made_again(bench, made, words, place):
