@@ -20,7 +20,7 @@ from molae.workflows.svg import Plot
 COLUMNS = {
     ("reconstructions",): "reconstructions",
     ("prior",): "samples, N(0, I)",
-    ("gmm", "two_stage"): f"samples, GMM-{COMPONENTS} (2sVAE: second VAE)",
+    ("gmm", "two_stage"): f"samples, GMM-{COMPONENTS} (2sVAE: its own)",
     ("interpolation",): "interpolation between the first two",
 }
 #: Room for names and heads, between columns and rows, and the size of letters, in pixels.

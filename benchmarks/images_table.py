@@ -220,17 +220,53 @@ def agreement(cells: Cells) -> list[str]:
     """Whether features of pixels would put the models in the same order."""
     if cells.distance == "fd_pca":
         return []
-    pairs = []
-    for name in cells.rows:
-        found = [cells.values(name, "gmm", metric) for metric in (cells.distance, "fd_pca")]
-        if all(found):
-            pairs.append([mean(values) for values in found])
-    if len(pairs) < 3:
+    found = [
+        [cells.values(name, "gmm", metric) for metric in (cells.distance, "fd_pca")]
+        for name in cells.rows
+    ]
+    tau = concordance([(mean(a), mean(b)) for a, b in found if a and b])
+    if tau is None:
         return []
-    tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
     return [
         f"By components of pixels the order of the models under GMM-{COMPONENTS} is another where "
         f"Kendall's tau, {tau:.2f}, is below 1: trust no rank that both do not give."
+    ]
+
+
+def concordance(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Kendall's tau of two rankings; None where fewer than three are ranked."""
+    if len(pairs) < 3:
+        return None
+    return float(kendalltau(*zip(*pairs, strict=True)).statistic)
+
+
+def like_published(cells: Cells) -> list[str]:
+    """Whether the models stand in the published order, column by column."""
+    if not cells.protocol["data"][0].startswith("mnist"):
+        return []
+    columns = {
+        RECONSTRUCTIONS: ("reconstructions", "reconstruction"),
+        "prior": ("N(0, I) beside the paper's N", "normal"),
+        "gaussian": ("N(mu, Sigma) beside it", "normal"),
+        "gmm": (f"GMM-{COMPONENTS}", "mixture"),
+        MIDDLES["linear"]: ("midpoints", "midpoint"),
+    }
+    told = []
+    for kind, (shown, column) in columns.items():
+        pairs = [
+            (mean(ours), theirs)
+            for name in cells.rows
+            if (ours := cells.values(name, kind))
+            and (theirs := getattr(MODELS[name].fid, column)) is not None
+        ]
+        tau = concordance(pairs)
+        if tau is not None:
+            told.append(f"{shown} {tau:+.2f}")
+    if not told:
+        return []
+    return [
+        "Order of the models beside the published order (Kendall's tau, 1 is the same, 0 is "
+        f"chance): {'; '.join(told)}."
     ]
 
 
@@ -281,6 +317,7 @@ def notes(cells: Cells, machines: Sequence[str]) -> list[str]:
         *shape(cells),
         *against_plain(cells),
         *agreement(cells),
+        *like_published(cells),
         *(second if "2svae" in cells.rows else []),
         NOT_COMPARABLE,
     ]
