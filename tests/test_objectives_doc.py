@@ -1,6 +1,7 @@
 """The commands of docs/objectives.md: options and names exist, and what is trained can be built.
 
-Of docs/evaluation.md too, options and names.
+Of docs/evaluation.md too, options and names; of docs/images.md those between backquotes, for
+``tests/test_readme.py`` runs the others.
 
 Nothing is trained: where ``molae train`` would begin, the loss of a few examples is computed.
 """
@@ -16,14 +17,14 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXT, EVALUATION = (
+TEXT, EVALUATION, IMAGES = (
     (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("objectives", "evaluation")
+    for name in ("objectives", "evaluation", "images")
 )
 #: Commands stand in lines of their own, or between backquotes, maybe over two lines.
 COMMANDS = [
     " ".join(shlex.split(found, comments=True))
-    for text in (TEXT, EVALUATION)
+    for text in (TEXT, EVALUATION, IMAGES)
     for found in re.findall(r"^ {4}((?:molae|python -m) .*)", text, re.MULTILINE)
     + re.findall(r"`((?:molae|python -m) [^`]*)`", text.replace("\n", " "))
 ]

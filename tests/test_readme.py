@@ -1,6 +1,7 @@
-"""What README says works: its commands are run as they stand, with tiny models for long trainings.
+"""What README and docs/images.md say works: their commands are run as they stand.
 
-Of the set-up commands only the targets are looked up; nothing is fetched.
+Long trainings become short ones of tiny models, and where there would be much to draw or to score,
+little is. Of the set-up commands only the targets are looked up; nothing is fetched.
 """
 
 from __future__ import annotations
@@ -18,16 +19,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, IMAGES = (
+    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/images.md")
+)
 SMALL = "--steps 4 --batch-size 32 --workers 1"
 SIZES = "--latent-dim 8 --encoder-hidden 32 --decoder-hidden 32 --embedding 16 --components 2"
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+#: What takes long, by command: the option that says how much, and little of it.
+LITTLE = {"evaluate": ("-n", "50"), "optimize": ("--calls", "15")}
 
 
-LINES = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+def blocks(language, page=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def typed_in(page):
+    return [line for block in blocks("sh", page) for line in block.splitlines() if line.strip()]
+
+
+LINES = typed_in(README)
 MOLAE = [line for line in LINES if line.startswith("molae ")]
 
 
@@ -56,8 +67,10 @@ def reader(folder):
 
 
 def typed(line):
-    """The words of a command; a long training becomes a short one of a small model."""
+    """The words of a command; what is long becomes short, a model that is trained small."""
     words = shlex.split(line)[1:]
+    if words[0] in LITTLE and "-m" in words:
+        words += LITTLE[words[0]]  # the last one counts
     if words[0] == "train":
         for option in ("--time", "--epochs"):
             if option in words:
@@ -72,19 +85,31 @@ def typed(line):
     return words
 
 
-def test_commands_run_in_the_order_they_stand(folder):
+def run(lines, folder):
+    """Type commands, one after the other; each must succeed and leave what it names."""
     from typer.testing import CliRunner
 
     from molae.cli.main import app
 
-    assert len(MOLAE) > 15
-    for line in MOLAE:
+    for line in lines:
         result = CliRunner().invoke(app, typed(line))
         assert result.exit_code == 0, f"{line}\n{result.output}"
         words = shlex.split(line)
         if "-o" in words:
             assert (folder / words[words.index("-o") + 1]).exists(), line
+
+
+def test_commands_run_in_the_order_they_stand(folder):
+    assert len(MOLAE) > 15
+    run(MOLAE, folder)
     _python(folder)
+
+
+def test_commands_on_images_run_in_the_order_they_stand(folder):
+    (shipped,) = re.findall(r"^A small model .* ships with molae: `(molae .*)`\.$", IMAGES, re.M)
+    lines = typed_in(IMAGES)
+    assert len(lines) > 10
+    run([shipped, *lines], folder)
 
 
 def _python(folder):

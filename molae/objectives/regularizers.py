@@ -113,7 +113,7 @@ def normalize_spectra(net: nn.Module) -> list[str]:
     else, as in the paper. A transposed convolution is seen as the convolution that it is the
     transpose of, inputs by everything else, as in the code of the RAE's authors. (Torch takes its
     outputs by everything else. For the last layer of a decoder of grey images that is one row,
-    whose norm of one leaves so little contrast that MNIST is learnt at half the pace.)
+    whose norm of one leaves little contrast.)
 
     Left alone are: recurrent layers (torch keeps a flat list of their weights, with which a
     parametrised layer cannot be copied and is normalised several times a call; their gates are

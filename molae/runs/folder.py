@@ -263,8 +263,8 @@ def read_card(folder: Path) -> dict[str, Any]:
     card = _get_json(folder / CARD)
     _check_format(folder, card)
     _check_digests(folder, card.get("digests"))
-    training = card.get("training", {})
-    if "molecules_per_second" in training:
+    training = card.get("training")
+    if isinstance(training, dict) and "molecules_per_second" in training:
         training["examples_per_second"] = training.pop("molecules_per_second")
     return card
 

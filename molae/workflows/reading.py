@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from molae.datasets.files import DataError
 from molae.datasets.readers import BadLine, Reader, Record
 from molae.datasets.writers import RejectWriter
+from molae.pictures import is_image
 
 Item = TypeVar("Item")
 
@@ -98,10 +99,12 @@ class Input:
     ) -> None:
         self.reader = Reader(source, column, whole_lines=whole_lines, reject=self.refuse)
         self.rejected = RejectWriter(rejects)
+        self._molecules, self._images = not whole_lines, False
 
     def refuse(self, bad: BadLine) -> None:
         """Note something that cannot be used."""
         self.rejected.write(self.reader.name, bad)
+        self._images |= is_image(bad.text)
 
     def chunks(self, size: int = CHUNK) -> Iterator[list[Record]]:
         """The records, some at a time."""
@@ -125,6 +128,8 @@ class Input:
     def nothing_used(self) -> NothingUsed:
         """The error where nothing at all could be used, with the reasons."""
         reasons = ", ".join(f"{n} {why}" for why, n in self.rejected.reasons.most_common(3))
+        if self._molecules and self._images:
+            return NothingUsed(f"{self.reader.name}: these are images, and this is of molecules")
         return NothingUsed(
             f"{self.reader.name}: none of its {self.rejected.count} records could be used "
             f"({reasons}); is this the right file and column?"

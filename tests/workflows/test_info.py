@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 from molae.codecs import CharacterCodec, restricted_codec, shipped_codec
 from molae.runs import Run
+from molae.runs.folder import CARD
 from molae.workflows.info import info, shipped
 
 #: Of properties to those of the reference.
@@ -69,6 +73,20 @@ def test_of_a_run_that_was_just_trained(run):
     assert told["folder"] == str(run.folder)
     assert told["reconstruction"].endswith("molecules of validation")
     assert not {"about", "machine", "from gmm", "training data"} & told.keys()
+
+
+def test_of_a_run_whose_card_calls_everything_molecules(run, tmp_path):
+    """Early cards did, those of images too."""
+    shutil.copytree(run.folder, tmp_path / "run")
+    path = tmp_path / "run" / CARD
+    card = json.loads(path.read_text(encoding="utf-8"))
+    del card["training"]["examples_per_second"]
+    card["training"]["molecules_per_second"] = 1234
+    path.write_text(json.dumps(card), encoding="utf-8")
+    again = Run.load(path.parent, "cpu")
+    assert again.card["training"]["examples_per_second"] == 1234
+    assert "molecules_per_second" not in again.card["training"]
+    assert " s, 1,234 molecules/s, " in info(again)["trained"]
 
 
 def test_a_run_that_is_in_no_folder(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -86,6 +87,7 @@ def test_every_objective_and_likelihood(way, digits, tmp_path, tiny):
 
 def test_it_learns(made):
     assert made.card["counts"]["height"] == 8
+    assert made.card["training"]["examples_per_second"] > 1
     # Half of the values of a digit vary by more than 0.2; a mean image has an error of 0.07.
     assert made.card["metrics"]["squared_error"] < 0.03
     assert made.card["metrics"]["measured_on"] == "validation"
@@ -172,6 +174,48 @@ def test_training_goes_on_from_a_run(made, digits, tmp_path):
             train(digits, tmp_path / "u", start_from=made.folder, steps=1, **options, **wanted)
     same = {"image_size": 8, "width": 1.0, "encoder": "image"}
     train(digits, tmp_path / "v", start_from=made.folder, steps=1, **options, **same)
+
+
+def test_what_an_objective_has_learnt_goes_on_with_the_same_settings(digits, tmp_path, tiny):
+    short = {name: tiny[name] for name in ("device", "progress", "workers", "remembered")}
+    told = {"tolerance": 0.01, "step_size": 0.5}
+    old = train(digits, tmp_path / "old", steps=3, objective="geco", options=told, **tiny)
+    assert old.objective.log_multiplier == 1.5
+
+    def tuned(name, **options):
+        said = []
+        run = train(
+            digits, tmp_path / name, start_from=old.folder, steps=1, say=said.append,
+            **short, **options,
+        )  # fmt: skip
+        return run.objective, [line for line in said if line.startswith("what the objective")]
+
+    goal, said = tuned("on")
+    assert goal.log_multiplier == 2.0
+    assert said == ["what the objective has learnt itself goes on: average and log_multiplier"]
+    for name, why, options in (
+        ("other", "its settings are others", {"options": {"tolerance": 0.02}}),
+        ("lost", "holds no checkpoint of it", {}),
+    ):
+        if name == "lost":
+            shutil.rmtree(old.folder / "checkpoint")
+        goal, said = tuned(name, **options)
+        assert goal.log_multiplier == 0.5
+        assert len(said) == 1
+        assert said[0].startswith("what the objective learns itself (average and log_multiplier)")
+        assert said[0].endswith(why)
+
+
+def test_a_critic_goes_on(digits, tmp_path, tiny):
+    old = train(digits, tmp_path / "old", steps=1, objective="aae", **tiny)
+    short = {name: tiny[name] for name in ("device", "progress", "workers", "remembered")}
+    new = train(
+        digits, tmp_path / "new", start_from=old.folder, steps=1, learning_rate=1e-9, **short
+    )
+    theirs = new.objective.state_dict()
+    assert theirs
+    for name, value in old.objective.state_dict().items():
+        torch.testing.assert_close(theirs[name], value, rtol=0, atol=1e-7)
 
 
 def test_published_nets_on_padded_digits(digits, tmp_path, tiny):
