@@ -1,15 +1,21 @@
 """What keeps numbers the same: torch's generator from a seed, rows in tiles, and joint sums.
 
 Joint sums are over all processes that train together, each with its slice of every batch. The
-training loop averages gradients and buffers over processes after each step, which is all that a
-mean over examples needs. What is cut, compared or drawn on the way there is not linear: it has to
-be made from the sums of the whole batch, by every process alike.
+training loop differentiates the mean of their losses, and averages buffers after each step, which
+is all that a mean over examples needs. What is cut, compared or drawn on the way there is not
+linear: it has to be made from the sums of the whole batch, by every process alike. Then a step is
+the same whatever the number of processes, up to rounding and to random numbers, which each process
+draws for itself.
+
+Not so batch normalisation: its means and variances are those of a slice, as is usual where data
+are shared out, and only its running averages are joint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -60,11 +66,45 @@ def in_tiles(function: Callable[[Tensor], Tensor], x: Tensor, tile: int) -> Tens
 
 
 def over_processes(tensor: Tensor) -> Tensor:
-    """The sum over all processes, without a gradient; every process must ask for it."""
-    total = tensor.detach().clone()
-    if _several():
-        distributed.all_reduce(total)
+    """The sum over all processes, with its gradient; every process must ask for it."""
+    if not _several():
+        return tensor
+    total: Tensor = _Sum.apply(tensor)  # type: ignore[no-untyped-call]
     return total
+
+
+def mean_of_all(rows: Tensor, weight: Tensor | None = None) -> Tensor:
+    """The mean of the rows of all processes, with its gradient; every process must ask for it.
+
+    Args:
+        rows: (n, ...); each process may have another n.
+        weight: Of each, (n,); None for equal weights.
+
+    Returns:
+        (...), the same for all.
+    """
+    if weight is None:
+        return over_processes(rows.sum(0)) / over_processes(rows.new_full((), len(rows)))
+    share = weight.to(rows).view(-1, *(1,) * (rows.ndim - 1))
+    return over_processes((share * rows).sum(0)) / over_processes(weight.to(rows).sum())
+
+
+def rows_of_all(rows: Tensor) -> Tensor:
+    """The rows of all processes together, with their gradient; every process must ask for them.
+
+    Args:
+        rows: (n, ...); each process may have another n.
+
+    Returns:
+        (N, ...), the same for all.
+    """
+    if not _several():
+        return rows
+    count = torch.zeros(distributed.get_world_size(), dtype=torch.int64, device=rows.device)
+    count[distributed.get_rank()] = len(rows)
+    parts = [rows.new_zeros(n, *rows.shape[1:]) for n in over_processes(count).tolist()]
+    parts[distributed.get_rank()] = rows
+    return over_processes(torch.cat(parts))
 
 
 def of_the_first(tensor: Tensor) -> Tensor:
@@ -73,6 +113,21 @@ def of_the_first(tensor: Tensor) -> Tensor:
     if _several():
         distributed.broadcast(value, 0)
     return value
+
+
+class _Sum(torch.autograd.Function):
+    """What every process gets depends on what each has given: slopes are added up as well."""
+
+    @staticmethod
+    def forward(_ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_ctx: Any, slope: Tensor) -> Tensor:
+        total: Tensor = _Sum.apply(slope)  # type: ignore[no-untyped-call]
+        return total
 
 
 def _several() -> bool:

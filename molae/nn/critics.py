@@ -17,13 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, one_hot
 
 from molae.nn.context import join
+from molae.nn.image import plan
 
 #: Slope of the rectifiers below 0: a critic that is sure must still pass a gradient on.
 SLOPE = 0.2
 #: Channels of the first convolution of an image, doubled with each halving, up to the most.
 _FIRST, _MOST = 32, 128
-#: Images whose longer side is not above this are not halved any more.
-_SMALL = 7
 
 
 class Critic(nn.Module):
@@ -107,13 +106,12 @@ class ImageReader(nn.Module):
     def __init__(self, shape: Sequence[int], width: int = 128) -> None:
         super().__init__()
         self.width = width
-        count, height, side = shape
+        sides, _ = plan(shape, 1.0)
+        channels = [shape[0], *(min(_FIRST << stage, _MOST) for stage in range(len(sides) - 1))]
         parts: list[nn.Module] = []
-        after = _FIRST
-        while max(height, side) > _SMALL and min(height, side) > 1:
-            parts += [nn.Conv2d(count, after, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-            height, side, count, after = height // 2, side // 2, after, min(2 * after, _MOST)
-        dense = nn.Linear(count * height * side, width)
+        for before, after in pairwise(channels):
+            parts += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        dense = nn.Linear(channels[-1] * sides[-1][0] * sides[-1][1], width)
         self.layers = nn.Sequential(*parts, nn.Flatten(), dense, nn.LeakyReLU(SLOPE))
 
     def forward(self, x: Tensor) -> Tensor:

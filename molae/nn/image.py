@@ -23,6 +23,7 @@ Shape = Sequence[int]
 class ImageEncoder(nn.Module):
     """Convolutions that halve the image until its sides are 7 or less, then a dense layer.
 
+    It also reads images that are known beside the one that is learnt (``Autoencoder.reader``).
     Each convolution is followed by batch normalisation and ReLU, as in the published nets: within
     the same time that is worth more than the channels it costs, and it leaves a decoder under a
     spectral norm something to say.

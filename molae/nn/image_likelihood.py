@@ -17,6 +17,7 @@ from torch.special import log_ndtr, ndtri
 
 from molae.draws import uniforms
 from molae.names import LIKELIHOODS, pick
+from molae.repeatable import mean_of_all
 
 #: Width of a bin of 8-bit values.
 BIN = 1.0 / 255.0
@@ -253,9 +254,10 @@ class PixelModel(nn.Module):
       squared error summed over values, and the constant N log(pi) / 2 for N values.
     - ``learned``: normal with one sigma for all values, a weight of the decoder.
     - ``optimal``: normal with the sigma that is best, sigma^2 = mean squared error: of the batch
-      in training, so that the objective weighs error against rate by itself, and the running mean
-      of those in evaluation (Rybkin, Daniilidis and Levine, *Simple and Effective VAE Training
-      with Calibrated Decoders*, ICML 2021; sigma_opt of Rezende and Viola 2018).
+      (of all processes) in training, so that the objective weighs error against rate by itself,
+      and the running mean of those in evaluation (Rybkin, Daniilidis and Levine, *Simple and
+      Effective VAE Training with Calibrated Decoders*, ICML 2021; sigma_opt of Rezende and Viola
+      2018).
     - ``bernoulli``, ``quantised`` and ``discretised``: see ``BernoulliPixels``,
       ``QuantisedPixels`` and ``DiscretisedPixels``; sigma of the last two is learnt.
 
@@ -314,7 +316,8 @@ class PixelModel(nn.Module):
             seen = self.error > 0
             error = torch.where(seen, self.error, FIRST_SIGMA**2)
             if square is not None:
-                batch = square.float().mean().to(error)
+                square = square.float().flatten()
+                batch = (mean_of_all(square) if self.training else square.mean()).to(error)
                 error = batch if self.training else torch.where(seen, error, batch)
                 if self.training:
                     self.error.lerp_(batch, (~seen).to(batch).clamp(min=_MOMENTUM))

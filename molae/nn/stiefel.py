@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from molae.distributions import DeltaPosterior
 from molae.nn.heads import DeltaHead
+from molae.repeatable import mean_of_all
 
 #: Share of a new batch in the running mean of features.
 _MOMENTUM = 0.1
@@ -34,7 +35,8 @@ class StiefelHead(DeltaHead):
 
     U is a point of the Stiefel manifold St(D, F): the orthonormal factor of a free matrix (QR,
     signs such that the diagonal of R is positive, so that it is smooth). Features are centred by
-    the mean of the batch in training, by the running mean of those in evaluation.
+    the mean of the batch (of all processes) in training, by the running mean of those in
+    evaluation.
 
     Args:
         hidden: H, the width of what the encoder puts out.
@@ -68,7 +70,7 @@ class StiefelHead(DeltaHead):
         with torch.autocast(h.device.type, enabled=False):
             features = super().forward(h, context).center
             if self.training:
-                mean = features.mean(0)
+                mean = mean_of_all(features)
                 self._follow(mean)
             else:
                 mean = self.mean

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,6 @@ from molae.objectives.games import (
 from molae.objectives.schedules import plain, schedule
 from molae.types import Batch, Player, Posterior, Schedule, Terms
 
-_HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 #: Least standard deviation of what a posterior is compared with.
 _LEAST = 1e-3
 
@@ -123,12 +121,11 @@ class AVB(Objective):
             return z, None
         with torch.no_grad():
             if isinstance(posterior, NormalPosterior):
-                mean, scale = posterior.center.detach(), posterior.scale.detach()
+                r = posterior.detached()
             else:
                 draws = posterior.rsample((self.contrast,))
-                mean, scale = draws.mean(0), draws.std(0).clamp(min=_LEAST)
-        white = (z - mean) / scale
-        return white, -(0.5 * white.square() + scale.log() + _HALF_LOG_TAU).sum(-1)
+                r = NormalPosterior(draws.mean(0), draws.std(0).clamp(min=_LEAST))
+        return (z - r.center) / r.scale, r.log_prob(z)
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor, by name, fit for JSON."""

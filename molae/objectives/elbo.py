@@ -11,6 +11,7 @@ from torch import Tensor
 from molae.distributions import logged, rate
 from molae.objectives.base import WITH_DENSITY, Model, Objective, distortion
 from molae.objectives.schedules import plain, schedule
+from molae.repeatable import mean_of_all
 from molae.types import Batch, Schedule, Terms
 
 
@@ -36,9 +37,10 @@ class VAE(Objective):
 
     A decoder that can do without the code soon does, and the rate falls to 0 (posterior collapse:
     Bowman et al., CoNLL 2016). ``free_bits`` = f gives it f nats for nothing: the rate part is
-    beta max(f, mean rate of the batch), equation 15 of Kingma et al., *Improving Variational
-    Inference with Inverse Autoregressive Flow*, NeurIPS 2016 (``kl_min`` of its code), with all D
-    dimensions as one group, so that it is a total and needs no rate for each dimension.
+    beta max(f, mean rate of the batch, of all processes), equation 15 of Kingma et al.,
+    *Improving Variational Inference with Inverse Autoregressive Flow*, NeurIPS 2016 (``kl_min`` of
+    its code), with all D dimensions as one group, so that it is a total and needs no rate for each
+    dimension.
 
     Args:
         beta: A number, a schedule (``molae.objectives.schedules``), or a schedule as a table,
@@ -95,8 +97,7 @@ class VAE(Objective):
         """Rates (B,) with a mean of ``free_bits`` at least; below that, without a gradient."""
         if not self.free_bits:
             return cost
-        with torch.no_grad():
-            mean = cost.mean() if weight is None else (weight * cost).sum() / weight.sum()
+        mean = mean_of_all(cost.detach(), weight)
         return torch.where(mean > self.free_bits, cost, self.free_bits)
 
     def settings(self) -> dict[str, Any]:

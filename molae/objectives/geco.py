@@ -10,7 +10,7 @@ from torch import Tensor
 from molae.distributions import logged, rate
 from molae.objectives.base import WITH_DENSITY, Model, Objective
 from molae.objectives.constraints import reconstruction_constraint
-from molae.repeatable import over_processes
+from molae.repeatable import mean_of_all
 from molae.types import Batch, Terms
 
 #: Below this the multiplier does not fall.
@@ -116,11 +116,8 @@ class GECO(Objective):
         likelihood = model.likelihood(z, batch.context)
         each, count = self.wanted.violation(likelihood, batch)
         share = count if batch.weight is None else count * batch.weight
-        sums = torch.stack([(share * each).sum(), share.sum()]).detach()
+        now = mean_of_all(each.detach(), share)
         multiplier = self.log_multiplier.exp()
-        if self.training:
-            sums = over_processes(sums)
-        now = sums[0] / sums[1]
         if self.training:
             self._move(now, step)
             each = each + (self.average.to(now) - now)

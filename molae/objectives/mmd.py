@@ -9,6 +9,7 @@ from torch import Tensor
 
 from molae.distributions import logged
 from molae.objectives.base import Model, Objective, distortion
+from molae.repeatable import rows_of_all
 from molae.types import Batch, Terms
 
 #: Kernel scales s of the authors' code; the kernels of all are added up.
@@ -19,10 +20,10 @@ class WAE(Objective):
     """distortion + weight * MMD^2 between codes and prior (Tolstikhin et al., ICLR 2018).
 
     Minimised is the mean over examples of -log p(x|z), summed over the event, plus ``weight``
-    times ``squared_mmd`` of the B codes of the batch and as many draws of the prior. So the codes
-    of all examples together are to look like the prior; what a single one looks like is left
-    open, and a head without a density will do (``delta``, as in the paper; codes of a head with
-    one are drawn).
+    times ``squared_mmd`` of the B codes of the batch (of all processes) and as many draws of the
+    prior. So the codes of all examples together are to look like the prior; what a single one
+    looks like is left open, and a head without a density will do (``delta``, as in the paper;
+    codes of a head with one are drawn).
 
     That is Algorithm 2 of the paper, with its kernel and estimator, in other units. The authors'
     code for CelebA (repository wae, commit 6351565) minimises 0.05 times the summed squared error
@@ -56,7 +57,8 @@ class WAE(Objective):
         posterior = model.posterior(batch.x, batch.context)
         z = posterior.rsample()
         drawn = model.prior.sample(len(z)).to(z)
-        apart = squared_mmd(z, drawn, self.scales, batch.weight)
+        weight = None if batch.weight is None else rows_of_all(batch.weight)
+        apart = squared_mmd(rows_of_all(z), rows_of_all(drawn), self.scales, weight)
         parts = {
             "distortion": distortion(model, batch, z),
             "weighted_mmd": self.weight * apart,

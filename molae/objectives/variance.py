@@ -7,6 +7,7 @@ from torch import Tensor
 
 from molae.distributions import logged
 from molae.objectives.base import Model, Objective, distortion
+from molae.repeatable import rows_of_all
 from molae.types import Batch, Terms
 
 
@@ -23,7 +24,7 @@ class VCAE(Objective):
     The absolute value makes the penalty exact: the limit is met, not only approached, where the
     weight is above what a unit of variance is worth in nats, and that is about 1 / (2 variance)
     for each dimension in use (the form of the penalty is chosen here). Variances are those of a
-    batch, without bias, codes with their noise.
+    batch (of all processes), without bias, codes with their noise.
 
     Args:
         variance: Of a dimension, on average over dimensions.
@@ -51,7 +52,8 @@ class VCAE(Objective):
         """Parts of the loss; ``step`` is not used."""
         posterior = model.posterior(batch.x, batch.context)
         z = posterior.rsample()
-        total = total_variance(z, batch.weight)
+        weight = None if batch.weight is None else rows_of_all(batch.weight)
+        total = total_variance(rows_of_all(z), weight)
         parts = {
             "distortion": distortion(model, batch, z),
             "excess": self.weight * (total - z.shape[-1] * self.variance).abs(),

@@ -15,7 +15,6 @@ from molae.names import pick
 from molae.nn.flow_heads import IafHead, MafHead, NvpHead, PlanarHead
 from molae.nn.heads import ConstantNormalHead, DeltaHead, NormalHead, PropertyHead
 from molae.nn.image import ImageDecoder, ImageEncoder
-from molae.nn.image_context import ImageContext
 from molae.nn.image_published import CelebaDecoder, CelebaEncoder, MnistDecoder, MnistEncoder
 from molae.nn.implicit_heads import ImplicitHead
 from molae.nn.pixelcnn import PixelCNNDecoder
@@ -32,6 +31,8 @@ from molae.runs.compose import check_condition, check_constraint, refusal
 from molae.runs.condition import Condition
 from molae.runs.run import Run
 
+#: Numbers that context images become, which every slot of a model is told.
+_TOLD = 64
 #: Encoders by name.
 ENCODERS: dict[str, type[nn.Module]] = {
     "recurrent": RecurrentEncoder,
@@ -123,7 +124,9 @@ def _model(
     reader = None
     if condition is not None:
         if len(condition.shape) > 1:
-            reader = ImageContext(condition.shape)
+            # Several images are the channels of one, which is how Rezende and Viola (*Taming
+            # VAEs*, 2018) may or may not have done it: what we have of the paper does not say.
+            reader = ImageEncoder(condition.shape, hidden=_TOLD)
         given["context"] = condition.shape[0] if reader is None else reader.width
     encoder = _make(ENCODERS, "encoder", settings["encoder"], given)
     # The decoder before the head, as a reader of the seed would expect of neither: any order will

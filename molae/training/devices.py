@@ -126,17 +126,20 @@ class Hardware:
                 for tensor in module.state_dict().values():
                     tensor.copy_(broadcast(tensor.detach().clone()))
 
-    def average(self, tensors: list[Tensor], weight: Tensor) -> None:
-        """Replace tensors by their weighted means over all processes, by one all-reduce.
+    def share(self, weight: Tensor) -> Tensor:
+        """This process's share of the weights of all, (); 1 where there is no other.
 
-        ``weight`` is this process's, (). With the sum of the weights of a slice it makes the
-        gradient of a weighted mean exact for slices of unequal size.
+        With the sum of the weights of a slice, the sum over processes of what is multiplied with
+        it is exact for a weighted mean, and slices of unequal size.
         """
+        return torch.ones_like(weight) if self.world == 1 else weight / self.sum(weight)
+
+    def add(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their sums over all processes, by one all-reduce."""
         if self.world == 1 or not tensors:
             return
-        flat = torch.cat([t.reshape(-1).float() * weight for t in tensors] + [weight.reshape(1)])
-        flat = self.sum(flat)
-        parts = torch.split(flat[:-1] / flat[-1], [t.numel() for t in tensors])
+        flat = self.sum(torch.cat([t.reshape(-1).float() for t in tensors]))
+        parts = torch.split(flat, [t.numel() for t in tensors])
         with torch.no_grad():
             for tensor, part in zip(tensors, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))

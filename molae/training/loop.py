@@ -186,10 +186,10 @@ class Loop:
 
     def _move(self, step: int, batch: Batch, weight: Tensor) -> tuple[float, bool]:
         hardware, movers = self.hardware, self.keeper.movers
-        losses, finite = [], True
+        losses, finite, share = [], True, hardware.share(weight)
         for mover in movers:
             if mover.moves(step):
-                move = mover.move(self.model, batch, step, self._factor(step), weight, hardware)
+                move = mover.move(self.model, batch, step, self._factor(step), share, hardware)
                 losses.append(move.loss)
                 finite = finite and move.finite
                 if move.finite:
@@ -198,7 +198,7 @@ class Loop:
                         {prefix + name: value for name, value in move.values.items()}, weight
                     )
         if hardware.world > 1:
-            hardware.average(self._buffers(), weight)
+            hardware.add([buffer.mul_(share) for buffer in self._buffers()])
         return (losses[0] if losses else math.nan), finite
 
     def _factor(self, step: int) -> float:

@@ -96,7 +96,7 @@ class Mover:
         batch: Batch,
         step: int,
         factor: float,
-        weight: Tensor,
+        share: Tensor,
         hardware: Hardware,
     ) -> Move:
         """Terms, backward into this player's parameters, clip, step.
@@ -106,7 +106,9 @@ class Mover:
             batch: This process's slice of the global batch.
             step: Number of the step, from 0.
             factor: What the learning rate is multiplied with.
-            weight: Weight of this slice among those of all processes, ().
+            share: Of this slice in the weights of all processes, (). The loss has it before it is
+                differentiated, so that all processes together differentiate that of the whole
+                batch, also where one has a say in another's (``repeatable.over_processes``).
             hardware: Device and precision.
         """
         for parameter in self.parameters:
@@ -115,10 +117,10 @@ class Mover:
             terms = self.player.terms(model, batch, step)
         parts = {name: part.float() for name, part in terms.parts.items()}
         loss = Terms(parts).loss(batch.weight)
-        loss.backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
-        shown = loss.detach().clone()
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        hardware.average([*gradients, shown], weight)
+        part = share * loss
+        part.backward(inputs=self.parameters)  # type: ignore[no-untyped-call]
+        shown = part.detach().clone()
+        hardware.add([*(p.grad for p in self.parameters if p.grad is not None), shown])
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
         # The one time that the step waits for the device.
         value, size = torch.stack([shown, norm.to(shown)]).tolist()

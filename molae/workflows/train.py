@@ -14,7 +14,7 @@ from molae.objectives import objective_class
 from molae.repeatable import seeded
 from molae.runs.build import build
 from molae.runs.folder import REJECTS, begin, finish
-from molae.runs.grow import carry
+from molae.runs.grow import carry, carry_objective
 from molae.runs.places import remember
 from molae.runs.run import Run
 from molae.training import fit
@@ -103,8 +103,9 @@ def train(
     goes on from its last checkpoint with ``resume``.
 
     With ``start_from`` the architecture, the objective, the properties and the codec are those of
-    that run, its rules or characters are kept, and those that the data needs are added. What else
-    may be given is said below; an option that contradicts the run is an error.
+    that run, its rules or characters are kept, and those that the data needs are added. Multiplier
+    or critics of the objective go on where its settings are the same, if the run's checkpoint is
+    there. What else may be given is said below; an option that contradicts the run is an error.
 
     Args:
         files: ``.smi .csv .tsv .sdf .parquet``, gzipped or not; ``-`` is standard input. Or
@@ -350,9 +351,7 @@ def _begun(
     with seeded(config["training"]["seed"]):
         run = build(config, data.codec)
     if old is not None:
-        new, entries = carry(old, run), data.codec.entries
-        what = f": {new} of {len(entries)} {data.codec.entry} are new" if entries else ""
-        say(f"starting from {old.folder}{what}")
+        _carried(old, run, say)
     if main_process():
         # The rejects first: once there is a config, this is a training to be resumed.
         rejects = folder / REJECTS
@@ -367,6 +366,15 @@ def _begun(
     for remark in data.remarks:
         say(remark)
     return run
+
+
+def _carried(old: Run, run: Run, say: Say) -> None:
+    """Put what a run starts from in place, and say what that is."""
+    new, entries = carry(old, run), run.codec.entries
+    what = f": {new} of {len(entries)} {run.codec.entry} are new" if entries else ""
+    say(f"starting from {old.folder}{what}")
+    if remark := carry_objective(old, run):
+        say(remark)
 
 
 def _parts(

@@ -13,7 +13,6 @@ from molae.distributions import NormalPosterior, rate
 from molae.models import Autoencoder
 from molae.nn.heads import NormalHead
 from molae.nn.image import ImageDecoder, ImageEncoder
-from molae.nn.image_context import ImageContext
 from molae.objectives import GECO, IWAE, VAE, WithProperties
 from molae.types import Batch
 
@@ -110,7 +109,7 @@ def test_the_rate_of_a_bound_is_against_the_context():
 
 
 def test_context_images_become_features():
-    told = model(ImageContext((2, 8, 8), features=5, multiplier=0.25)).train()
+    told = model(ImageEncoder((2, 8, 8), hidden=20, multiplier=0.25)).train()
     batch = Batch(torch.rand(B, 1, 8, 8), context=torch.rand(B, 2, 8, 8))
     VAE().terms(told, batch, 0).loss().backward()
     assert all(float(p.grad.abs().sum()) > 0 for p in told.reader.layers[0].parameters())
@@ -122,7 +121,7 @@ def test_context_images_become_features():
         z = torch.randn(4, B, D)
         assert told.likelihood(z, batch.context).mode().shape == (4, B, 1, 8, 8)
         assert told.prior_of(batch.context).log_prob(z).shape == (4, B)
-        with pytest.raises(ValueError, match="context images"):
+        with pytest.raises(ValueError, match=r"images \(C, H, W\) = \(1, 8, 8\)"):
             told.posterior(batch.x, batch.context[:, :1])
 
 

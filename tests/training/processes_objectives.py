@@ -1,4 +1,7 @@
-"""A script for several processes: objectives with a memory, trained without noise, and a game."""
+"""A script for several processes: objectives that look at a whole batch, or remember, or play.
+
+All are trained without noise.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,11 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 from benchmarks import toys
 from molae.densities import StandardNormal
 from molae.distributions import NormalPosterior
+from molae.models import Autoencoder
 from molae.nn.heads import DeltaHead, NormalHead
+from molae.nn.image import ImageDecoder, ImageEncoder
 from molae.nn.quantiser import VectorQuantiser
+from molae.nn.stiefel import StiefelHead
 from molae.objectives import GECO, objective
 from molae.objectives.constraints import ReconstructionError
 from molae.training import fit
@@ -82,6 +88,43 @@ def aae(out):
     trained(out, model, objective("aae", hidden=[8]), toys.Vectors(toys.ring(43)[0]))
 
 
+def wae(out):
+    model = toys.autoencoder(2, 2, DeltaHead, Known(2))
+    trained(out, model, objective("wae", weight=1000.0), Weighted(toys.ring(43)[0]))
+
+
+def vcae(out):
+    """A limit that the variances of slices lie on both sides of."""
+    model = toys.autoencoder(2, 2, DeltaHead)
+    goal = objective("vcae", variance=0.13, weight=1000.0)
+    trained(out, model, goal, Weighted(toys.ring(43)[0]))
+
+
+def strkm(out):
+    model = toys.autoencoder(2, 2, StiefelHead)
+    # What is centred knows of no constant: their slopes are rounding, which Adam makes steps of.
+    for layer in (model.encoder.layers[0], model.head.center):
+        layer.bias.requires_grad_(False)
+    trained(out, model, objective("strkm", weight=1000.0), Weighted(toys.ring(43)[0]))
+
+
+def free(out):
+    """Free bits that the mean rates of slices lie on both sides of."""
+    goal = objective("vae", beta=1000.0, free_bits=0.28)
+    trained(out, toys.autoencoder(2, 2, Still), goal, Weighted(toys.ring(43)[0]))
+
+
+def sigma(out):
+    """A likelihood whose sigma is that of the batch; too small to have batch normalisation."""
+    torch.manual_seed(0)
+    shape = (1, 4, 4)
+    reads = ImageEncoder(shape, hidden=8)
+    writes = ImageDecoder(shape, 2, hidden=8, likelihood="optimal")
+    model = Autoencoder(reads, DeltaHead(reads.width, 2), writes, StandardNormal(2))
+    x = torch.linspace(0, 1, 43 * 16).view(43, *shape)
+    trained(out, model, objective("rae", regularizer="l2", beta=1.0), toys.Vectors(x))
+
+
 def moved(out):
     """One step: most of 40 entries are near to none of 16 groups, and are moved to some."""
     model, x = quantised(40, 0.1), toys.ring(8)[0]
@@ -110,7 +153,7 @@ def write(out, tensors):
 def main(out: str) -> None:
     torch.set_num_threads(1)
     Path(out).mkdir(parents=True, exist_ok=True)
-    for case in (geco, vqvae, aae, moved):
+    for case in (geco, vqvae, aae, wae, vcae, strkm, free, sigma, moved):
         case(f"{out}/{case.__name__}")
 
 

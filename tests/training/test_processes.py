@@ -45,13 +45,23 @@ def ends(in_two_and_one, tmp_path_factory):
     return read
 
 
-@pytest.mark.parametrize("kind", ["geco", "vqvae", "aae"])
-def test_objectives_that_remember_or_play(ends, kind):
-    """Multiplier and average, codebook, critic: the same in both, and as of the whole batch."""
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        ("geco", "o.log_multiplier"),
+        ("vqvae", "head.sums"),
+        ("aae", "o.critic.layers.0.weight"),
+        ("wae", None),
+        ("vcae", None),
+        ("strkm", "head.mean"),
+        ("free", None),
+        ("sigma", "decoder.pixels.error"),
+    ],
+)
+def test_objectives_that_look_at_the_whole_batch_or_remember_or_play(ends, kind, state):
+    """Weights, and what is remembered: the same in both, and as of the whole batch."""
     one, first, second = ends(kind)
-    assert {"geco": "o.log_multiplier", "vqvae": "head.sums", "aae": "o.critic.layers.0.weight"}[
-        kind
-    ] in one
+    assert state is None or state in one
     for name, value in one.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-5)
