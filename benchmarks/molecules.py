@@ -1,9 +1,10 @@
 """Where each variant stands on molecules: the published ones and ours, trained alike, measured.
 
-    python -m benchmarks.molecules zinc250k_train.smi.gz --molecules 100000 --seeds 0 1 2
+    python -m benchmarks.molecules zinc250k_train.smi.gz --out cells --seeds 0 1 2
     python -m benchmarks.molecules --table
     python -m benchmarks.molecules --markdown
     python -m benchmarks.molecules zinc250k_train.smi.gz --study
+    python -m benchmarks.molecules --study --markdown
 
 About ``--held`` molecules of the file are held out, by the rule of ``molae train`` (a hash of each
 text, seed 0), the same ones for every model and seed. Every model sees the same number of the
@@ -20,8 +21,9 @@ code with all masks, with those of the grammar, and without, for codes of N(0, I
 of 10 Gaussians that is fitted after training; and what ``molae evaluate`` says of molecules that
 are greedily decoded from both, against those held out.
 
-``--study`` makes and shows another table in the same way: our model with one setting changed at a
-time, which says what moves reconstruction against samples.
+The project's cells are of QM9: other data need another ``--out``. ``--study`` makes and shows
+another table in the same way: our model with one setting changed at a time, which says what moves
+reconstruction against samples.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from benchmarks.cells import Job, Values, fill, jobs_of, rewrite
 from benchmarks.command_line import add_usual, guarded
 from benchmarks.molecules_cell import DATA, Parts, Protocol, data_cell, model_cell, told
 from benchmarks.molecules_models import MODELS, STUDY, VARIANTS
-from benchmarks.molecules_table import BY, PAGES, Cells, show, studied, written
+from benchmarks.molecules_table import BYS, PAGES, Cells, show, studied, written
 from benchmarks.record import RESULTS
 from molae.datasets.files import cache_folder, data_digest
 
@@ -127,7 +129,7 @@ def main(words: Sequence[str] | None = None) -> int:
             show(Cells(options.out))
         if options.markdown:
             lines = (studied if options.study else written)(Cells(options.out))
-            rewrite(options.page, options.called, lines, BY)
+            rewrite(options.page, options.called, lines, BYS[options.called])
 
     return guarded(work)
 

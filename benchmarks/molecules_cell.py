@@ -14,10 +14,8 @@ import torch
 
 from benchmarks.molecules_models import PUBLISHED, VARIANTS
 from benchmarks.trainings import folder_of, trained
-from molae.codecs import GrammarCodec
 from molae.datasets.files import replacing
 from molae.datasets.splits import split_by_text
-from molae.grammar.promise import has_attributes
 from molae.runs.run import Run
 from molae.training import TrainingDiverged
 from molae.workflows import measures
@@ -166,9 +164,10 @@ def measured(run: Run, parts: Parts, protocol: Protocol, seed: int) -> dict[str,
 
 
 def drawn(run: Run, name: str, parts: Parts, protocol: Protocol, seed: int) -> dict[str, Any]:
-    """What one density writes."""
-    z = run.density(name).sample_rows(seed, torch.arange(protocol.decoded))
-    shares = validities(run, z, seed)
+    """What one density writes; under each set of masks, too, codes are blurred as usual."""
+    index = torch.arange(protocol.decoded)
+    z = run.blurred(run.density(name).sample_rows(seed, index), run.noise, seed, index)
+    shares = measures.validities(run, z, seed, noise=run.noise)
     began = time.perf_counter()
     texts = run.sample(protocol.generated, seed, density=name, canonical=False)
     seconds = time.perf_counter() - began
@@ -178,20 +177,6 @@ def drawn(run: Run, name: str, parts: Parts, protocol: Protocol, seed: int) -> d
         "decoded_per_second": round(protocol.generated / seconds, 1),
         **parts.compared(texts),
     }
-
-
-def validities(run: Run, z: torch.Tensor, seed: int) -> dict[str, float | None]:
-    """``measures.validities``; a grammar without attributes is not asked twice.
-
-    There all masks are those of the grammar, and decoding is slow.
-    """
-    if not isinstance(run.codec, GrammarCodec) or has_attributes(run.codec.grammar):
-        return measures.validities(run, z, seed)
-    shares: dict[str, float | None] = {}
-    for column in ("validity_grammar_masks", "validity_no_masks"):
-        with measures.masks(run, **measures.MASKS[column]):
-            shares[column] = measures.validity(run, z, seed)
-    return {"validity_all_masks": shares["validity_grammar_masks"], **shares}
 
 
 def size(run: Run) -> dict[str, int]:

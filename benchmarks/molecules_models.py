@@ -36,7 +36,7 @@ def _rae(regularizer: str, title: str) -> Variant:
     return Variant(
         title,
         ZINC | {"objective": "rae", "regularizer": regularizer, "noise": 0.0},
-        "no noise on codes, as in the paper; the weights of code and regulariser are our defaults",
+        "no noise on codes, as in the paper; weights ours",
     )
 
 
@@ -44,7 +44,7 @@ def _ours(title: str, settings: dict[str, Any]) -> Variant:
     return Variant(
         f"{title}, ours",
         {"grammar": "smiles"} | settings,
-        "our grammar, recurrent encoder, autoregressive decoder; all weights are our defaults",
+        "our grammar, recurrent encoder, autoregressive decoder; defaults of `molae train`",
     )
 
 
@@ -66,10 +66,8 @@ MODELS: dict[str, Variant] = {
         ZINC | {"objective": "vae", "noise_scale": 0.01, "beta": round(RULES / DIMENSIONS, 4)},
         "noise and KL weighted as in the published code",
     ),
-    "gcvvae": Variant(
-        "GCVVAE", ZINC | {"objective": "cvvae"}, "standard deviation 0.1 and beta 1 / 56, ours"
-    ),
-    "gwae": Variant("GWAE", ZINC | {"objective": "wae"}, "MMD with our default weight 10"),
+    "gcvvae": Variant("GCVVAE", ZINC | {"objective": "cvvae"}, "weights ours"),
+    "gwae": Variant("GWAE", ZINC | {"objective": "wae"}, "MMD; its weight ours"),
     "grae-l2": _rae("l2", "GRAE-L2"),
     "grae-gp": _rae("gp", "GRAE-GP"),
     "grae-sn": _rae("sn", "GRAE-SN"),

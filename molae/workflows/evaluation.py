@@ -32,15 +32,16 @@ OF_RUN: dict[str, str] = {
     ),
     "not_encoded": "Share of the held-out molecules that grammar or length limit cannot express.",
     "stochastic_reconstruction": (
-        f"Exact reconstruction as published (Kusner et al. 2017): each held-out molecule is "
-        f"encoded {ENCODINGS} times (draws of q(z|x)) and each code decoded {DECODINGS} times "
-        "(draws of p(x|z)); share of all these decodings that give the molecule back. What cannot "
-        "be encoded counts as missed each time."
+        f"Exact reconstruction with chance: each held-out molecule is encoded {ENCODINGS} times "
+        f"(draws of q(z|x), as in Kusner et al. 2017) and each code decoded {DECODINGS} times "
+        "(draws of p(x|z), as in Dai et al. 2018), without noise on codes; share of all these "
+        "decodings that give the molecule back. What cannot be encoded counts as missed each "
+        "time. A deterministic encoder gives the same code each time."
     ),
     "prior_validity": (
         "Validity as published: codes are drawn from the prior, N(0, I) unless another one was "
         f"trained with, each is decoded {PRIOR_DECODINGS} times (draws of p(x|z), with the masks "
-        "that the run has); share of all decodings that RDKit reads and sanitises."
+        "that the run has and without noise on codes); share of all decodings that RDKit reads and sanitises."
     ),
     "dimensions": "D, the number of dimensions of a code.",
     "active_dimensions": (

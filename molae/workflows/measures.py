@@ -14,6 +14,7 @@ from torch import Tensor
 
 from molae.codecs import GrammarCodec, Reject
 from molae.grammar.machine import GrammarConstraint
+from molae.grammar.promise import has_attributes
 from molae.metrics import latent
 from molae.metrics.reconstruction import decoding_share, exact_share
 from molae.repeatable import measuring
@@ -191,20 +192,24 @@ def validities(
 ) -> dict[str, float | None]:
     """Validity with each set of masks, one draw from each code; see ``MASKS`` and ``validity``.
 
-    None where masks do not apply: a codec of characters has none to take away.
+    None where masks do not apply: a codec of characters has none to take away. All masks of a
+    grammar without attributes are those of the grammar, which are not asked twice.
     """
     if not isinstance(run.codec, GrammarCodec):
         share = validity(run, z, seed, noise=noise, show=show)
         return dict.fromkeys(MASKS) | {"validity_no_masks": share}
+    asked = dict(MASKS)
+    if not has_attributes(run.codec.grammar):
+        del asked["validity_all_masks"]
     shares: dict[str, float | None] = {}
-    for done, (column, wanted) in enumerate(MASKS.items()):
+    for done, (column, wanted) in enumerate(asked.items()):
 
         def part(share: float, done: int = done) -> None:
-            show((done + share) / len(MASKS))
+            show((done + share) / len(asked))
 
         with masks(run, **wanted):
             shares[column] = validity(run, z, seed, noise=noise, show=part)
-    return shares
+    return {column: shares.get(column, shares["validity_grammar_masks"]) for column in MASKS}
 
 
 def drift(

@@ -273,6 +273,22 @@ def test_it_is_said_where_the_mixture_does_not_help(bench, cells):
     ]
 
 
+def test_of_a_model_that_has_hardly_learnt_nothing_is_said(bench, tmp_path):
+    by_hand(tmp_path, "gvae", 0, 0.02, {"prior": 20.0, "gmm": 10.0})
+    assert bench[2].helped(bench[2].Cells(tmp_path)) == [
+        "GVAE: nothing can be said, for it gives back less than 5% (FCD 20.00 to 10.00)."
+    ]
+
+
+def test_weights_that_were_trained_with_are_told(bench, tmp_path):
+    objective = {"regularizer": "sn", "weight": 1e-5, "beta": 0.05, "noise": [0.1, 2.0]}
+    model = {"decoder": {"name": "autoregressive", "noise": [0.1, 2.0]}}
+    config = {"objective": objective, "model": model}
+    by_hand(tmp_path, "ours-sn", 0, 0.5, {}, config=config, title="Ours")
+    (told,) = bench[2].remarks(bench[2].Cells(tmp_path))
+    assert told.startswith("Ours: regularizer sn, beta 0.05, noise 0.1:2, told to the decoder, ")
+
+
 def test_the_screen_shows_every_row(bench, cells):
     console = Console(width=250, record=True, file=io.StringIO())
     bench[2].show(bench[2].Cells(cells), console)
@@ -314,7 +330,7 @@ def test_the_pages_that_ship_have_the_marks(bench):
     assert set(bench[2].PAGES) == {"molecules", "study"}
     for name, page in bench[2].PAGES.items():
         text = page.read_text()
-        assert [text.count(mark) for mark in marks(name, bench[2].BY)] == [1, 1], name
+        assert [text.count(mark) for mark in marks(name, bench[2].BYS[name])] == [1, 1], name
 
 
 def test_the_study_changes_one_thing_at_a_time_and_has_a_table_of_its_own(
@@ -329,7 +345,7 @@ def test_the_study_changes_one_thing_at_a_time_and_has_a_table_of_its_own(
         study["default"].settings.items() <= each.settings.items() for each in study.values()
     )
     page = tmp_path / "training.md"
-    page.write_text("\n".join(marks("study", bench[2].BY)))
+    page.write_text("\n".join(marks("study", bench[2].BYS["study"])))
     out = ["--out", str(tmp_path / "cells"), "--page", str(page)]
     sizes = ["latent-28", "latent-112"]
     assert main([*words, *sizes, *out, "--study", "--markdown"]) == 0
