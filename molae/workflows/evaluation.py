@@ -41,7 +41,8 @@ OF_RUN: dict[str, str] = {
     "prior_validity": (
         "Validity as published: codes are drawn from the prior, N(0, I) unless another one was "
         f"trained with, each is decoded {PRIOR_DECODINGS} times (draws of p(x|z), with the masks "
-        "that the run has and without noise on codes); share of all decodings that RDKit reads and sanitises."
+        "that the run has and without noise on codes); share of all decodings that RDKit reads "
+        "and sanitises."
     ),
     "dimensions": "D, the number of dimensions of a code.",
     "active_dimensions": (
