@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from molae.datasets.files import DataError
-from molae.datasets.image_files import is_image_source, open_images
+from molae.datasets.image_files import SUFFIXES, is_image_source, open_images
 from molae.pictures import is_image, text_of
 
 
@@ -14,12 +17,13 @@ def as_text(given: str) -> str:
     a source of many without a number for its first.
 
     Raises:
-        DataError: There is no such image, or it cannot be read.
+        DataError: There is no such image or file, or it cannot be read.
     """
     source, _, number = given.rpartition(":")
     if not (number.isdecimal() and is_image_source(source)):
         source, number = given, "1"
     if is_image(given) or not is_image_source(source):
+        _check_there(given)
         return given
     images, row = open_images(source), int(number) - 1
     if not 0 <= row < len(images):
@@ -28,3 +32,10 @@ def as_text(given: str) -> str:
         return text_of(images.pixels(row))
     except ValueError as error:
         raise DataError(f"{given}: {error}") from error
+
+
+def _check_there(given: str) -> None:
+    """Refuse what is called like a file of images and is not there."""
+    name = re.sub(r":\d+$", "", given)
+    if name.lower().endswith((*SUFFIXES, ".npz")) and not Path(name).exists():
+        raise DataError(f"{name}: there is no such file")

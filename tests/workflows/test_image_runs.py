@@ -222,4 +222,7 @@ def test_what_names_an_image_stands_for_it(digits, tmp_path):
     (tmp_path / "x.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"x\.png: damaged image"):
         as_text(str(tmp_path / "x.png"))
+    for missing in ("none.png", "none.npz", "none.npz:3"):
+        with pytest.raises(DataError, match=r"none\.\w+: there is no such file"):
+            as_text(missing)
     assert text_of(pixels_of(first)) == first
