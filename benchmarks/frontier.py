@@ -29,11 +29,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from benchmarks.cells import Column, Job, Rows, Values, fill, markdown, rewrite, values_of
+from benchmarks.cells import show as print_table
 from benchmarks.command_line import guarded
 from benchmarks.record import RESULTS, record
 from molae.densities import LatentDensity, density
@@ -284,23 +283,24 @@ def show(cells: list[dict[str, Any]], exact: dict[str, Any]) -> None:
     """The table on the screen."""
     count = exact["molecules"]
     better = ", ".join(f"{steps} {100 * s:.1f} %" for steps, s in exact["corrected"].items())
-    table = Table(
-        title=f"exact reconstruction {100 * exact['reconstruction']:.1f} % of {count:,} held-out "
-        f"molecules; corrected in at most so many steps: {better}",
-        caption=_moved(exact.get("codes", {})),
+    title = (
+        f"exact reconstruction {100 * exact['reconstruction']:.1f} % of {count:,} held-out "
+        f"molecules; corrected in at most so many steps: {better}"
     )
-    for name in ("density", "nats", "noise", "temperature", *SHOWN):
-        table.add_column(name)
-    for cell in cells:
-        values = [cell.get(name) for name in SHOWN]
-        table.add_row(
+    rows = [
+        [
             cell["density"],
             f"{cell['nats']:.1f}",
             f"{cell['noise']:g}",
             "greedy" if cell["temperature"] is None else f"{cell['temperature']:g}",
-            *("" if value is None else f"{value:.3f}" for value in values),
-        )
-    Console(width=160).print(table)
+            *("" if cell.get(name) is None else f"{cell[name]:.3f}" for name in SHOWN),
+        ]
+        for cell in cells
+    ]
+    print_table(title, (["density", "nats", "noise", "temperature", *SHOWN], rows), left=1)
+    moved = _moved(exact.get("codes", {}))
+    if moved:
+        print(moved)
 
 
 def _moved(codes: dict[str, Any]) -> str | None:

@@ -9,9 +9,9 @@ from statistics import mean
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.cells import Column, Rows, Values, markdown
+from benchmarks.cells import show as print_table
 from benchmarks.molecules_models import MEMORY, QUOTED, VARIANTS
 
 #: The pages of the table and of the study, and what their marks say.
@@ -163,15 +163,8 @@ def helped(cells: Cells) -> list[str]:
 
 def show(cells: Cells, console: Console | None = None) -> None:
     """Print both tables."""
-    console = console or Console(width=220)
-    for head, rows in (model_rows(cells), draw_rows(cells)):
-        table = Table(title=_budget(cells.protocol), title_justify="left")
-        for number, name in enumerate(head):
-            left = number < 2
-            table.add_column(name, justify="left" if left else "right", no_wrap=left)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    for rows in (model_rows(cells), draw_rows(cells)):
+        print_table(_budget(cells.protocol), rows, console)
 
 
 def _budget(protocol: dict[str, Any]) -> str:
