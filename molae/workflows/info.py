@@ -17,7 +17,7 @@ from molae.runs.places import shipped_as
 from molae.runs.run import Run
 from molae.workflows.usual import USUAL
 
-#: Numbers of molecules from a density that are shown, and what they are called.
+#: Numbers of molecules and of images from a density that are shown, and what they are called.
 _SAMPLES = {
     "validity": "valid",
     "unique_10k": "unique@10k",
@@ -33,12 +33,19 @@ _SAMPLES = {
     "mean_sa": "mean SA",
     "ring_larger": "rings above 8",
     "strained": "strained",
+    "fd_classifier": "FD in features of the classifier",
+    "fd_pca": "of pixels",
+    "fid": "FID",
+    "prd_f8": "PRD F8",
+    "prd_f1_8": "F1/8",
+    "precision": "precision",
+    "recall": "recall",
 }
 
 #: Other ways to count what came back exactly, and what they are called.
 _RECONSTRUCTIONS = {
     "refined_reconstruction": "from corrected codes",
-    "stochastic_reconstruction": "of random decodings, as published",
+    "stochastic_reconstruction": "of random decodings",
 }
 
 
@@ -219,7 +226,8 @@ def _measured(metrics: dict[str, Any], items: str) -> dict[str, str]:
                 for key, text in _SAMPLES.items()
                 if numbers.get(key) is not None
             ]
-            rows[label] = (f"of {found['n']:,}: " if "n" in found else "") + ", ".join(told)
+            of = f"of {found['n']:,}: " if "n" in found else ""
+            rows[label] = of + ", ".join(told) if told else ""
     return rows
 
 

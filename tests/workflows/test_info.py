@@ -51,7 +51,7 @@ def test_of_what_was_evaluated(run, older):
     told = info(Run(run.codec, run.model, run.objective, run.config, card=card))
     assert told["reconstruction"] == (
         "95.3 % exact, on 4,883 held-out molecules; 99.8 % from corrected codes"
-        + ("" if older else "; 85.7 % of random decodings, as published")
+        + ("" if older else "; 85.7 % of random decodings")
     )
     assert told["trained"].startswith("last of 2 stages: ")
     assert told["from gmm"] == (
@@ -60,6 +60,13 @@ def test_of_what_was_evaluated(run, older):
     )
     assert told["training data"] == "of 10,000: valid 1, MOSES filters 0.98"
     assert (told["about"], told["note 1"]) == ("molecules", "no salts")
+
+
+def test_of_shipped_images_it_says_how_near_samples_are():
+    told = info(Run.load("mnist"))
+    for name in ("from prior", "from gmm", "training data"):
+        assert told[name].startswith("of 10,000: FD in features of the classifier ")
+        assert "PRD F8 0.9" in told[name]
 
 
 def test_what_ships_is_listed():
