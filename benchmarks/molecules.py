@@ -3,7 +3,7 @@
     python -m benchmarks.molecules zinc250k_train.smi.gz --out cells --seeds 0 1 2
     python -m benchmarks.molecules --table
     python -m benchmarks.molecules --markdown
-    python -m benchmarks.molecules zinc250k_train.smi.gz --study
+    python -m benchmarks.molecules zinc250k_train.smi.gz --study   # docs/training.md has the sizes
     python -m benchmarks.molecules --study --markdown
 
 About ``--held`` molecules of the file are held out, by the rule of ``molae train`` (a hash of each
@@ -37,12 +37,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.cells import Job, Values, fill, jobs_of, rewrite
-from benchmarks.command_line import add_usual, guarded
+from benchmarks.command_line import add_usual, guarded, settle
 from benchmarks.molecules_cell import DATA, Parts, Protocol, data_cell, model_cell, told
 from benchmarks.molecules_models import MODELS, STUDY, VARIANTS
 from benchmarks.molecules_table import BYS, PAGES, Cells, show, studied, written
-from benchmarks.record import RESULTS
-from molae.datasets.files import cache_folder, data_digest
+from molae.datasets.files import data_digest
 
 
 def make(options: argparse.Namespace) -> None:
@@ -108,11 +107,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("name a file of molecules, or give --table or --markdown")
     if options.molecules is None and options.epochs is None:
         options.molecules = 100_000
-    options.called = "study" if options.study else "molecules"
-    options.models = options.models or list(STUDY if options.study else MODELS)
-    options.out = options.out or RESULTS / options.called
-    options.page = options.page or PAGES[options.called]
-    return options
+    called = "study" if options.study else "molecules"
+    usual = {"models": list(STUDY if options.study else MODELS), "page": PAGES[called]}
+    return settle(options, parser, called, usual, PAGES[called], quick=False)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -123,7 +120,6 @@ def main(words: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         if options.data is not None:
-            options.work = options.work or cache_folder(options.called)
             make(options)
         if options.data is not None or options.table:
             show(Cells(options.out))

@@ -84,9 +84,12 @@ def mean_of_all(rows: Tensor, weight: Tensor | None = None) -> Tensor:
         (...), the same for all.
     """
     if weight is None:
-        return over_processes(rows.sum(0)) / over_processes(rows.new_full((), len(rows)))
-    share = weight.to(rows).view(-1, *(1,) * (rows.ndim - 1))
-    return over_processes((share * rows).sum(0)) / over_processes(weight.to(rows).sum())
+        total, count = rows.sum(0), rows.new_full((), len(rows))
+    else:
+        share = weight.to(rows)
+        total, count = (share.view(-1, *(1,) * (rows.ndim - 1)) * rows).sum(0), share.sum()
+    sums = over_processes(torch.cat([total.flatten(), count[None]]))  # asked for once, not twice
+    return sums[:-1].view(total.shape) / sums[-1]
 
 
 def rows_of_all(rows: Tensor) -> Tensor:
