@@ -88,6 +88,8 @@ class Cell:
 class FixedLogits:
     """A stepper with the same logits at every step of a string."""
 
+    block = 512
+
     def begin(self, z: Tensor) -> Memory:
         """The codes are the logits."""
         return [z]
@@ -99,6 +101,8 @@ class FixedLogits:
 
 class RestlessLogits:
     """A stepper with new peaked logits at every step."""
+
+    block = 512
 
     def __init__(self, size: int, seed: int) -> None:
         self.size = size

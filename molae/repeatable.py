@@ -62,7 +62,7 @@ def in_tiles(function: Callable[[Tensor], Tensor], x: Tensor, tile: int) -> Tens
         missing = tile - len(part)
         full = pad(part, (0, 0) * (x.ndim - 1) + (0, missing)) if missing else part
         done.append(function(full)[: len(part)])
-    return torch.cat(done)
+    return done[0] if len(done) == 1 else torch.cat(done)
 
 
 def over_processes(tensor: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from torch.nn.functional import linear
 
 from molae.nn.context import join
 from molae.nn.exactness import NoiseReader
-from molae.nn.generation import Memory
+from molae.nn.generation import Memory, block_of
 from molae.nn.likelihood import SequenceLikelihood
 from molae.nn.recurrence import GRUSteps, double_backward, make_gru, run
+from molae.repeatable import in_tiles
 from molae.types import PAD, Constraint
 
 __all__ = ["AutoregressiveDecoder", "double_backward"]
@@ -123,7 +124,9 @@ class AutoregressiveStepper:
     def __init__(self, decoder: AutoregressiveDecoder) -> None:
         self.decoder = decoder
         low = decoder.precision == "bf16"
-        self.gru = GRUSteps(decoder.gru, decoder.embedding.weight, low=low)
+        table = decoder.embedding.weight
+        self.block = block_of(decoder.tile, table.device, low)
+        self.gru = GRUSteps(decoder.gru, table, block=self.block, low=low)
         self.dtype = torch.bfloat16 if low else torch.float32
         self.matrix = decoder.to_logits.weight.detach().to(self.dtype)
         self.bias = decoder.to_logits.bias.detach().to(self.dtype)
@@ -137,8 +140,10 @@ class AutoregressiveStepper:
         """Logits (n, V) after ``previous`` (n,), and the new memory; ``step`` is not needed."""
         constant, *states = memory
         after = self.gru.step(previous + 1, constant, states)
-        logits = linear(after[-1].to(self.dtype), self.matrix, self.bias).float()
-        return logits, [constant, *after]
+        return in_tiles(self._logits, after[-1].to(self.dtype), self.block), [constant, *after]
+
+    def _logits(self, states: Tensor) -> Tensor:
+        return linear(states, self.matrix, self.bias).float()
 
 
 def check(size: int, constraint: Constraint[Any], precision: str) -> None:

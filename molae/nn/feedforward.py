@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from molae.nn.autoregressive import check
 from molae.nn.context import join
-from molae.nn.generation import Memory
+from molae.nn.generation import Memory, block_of
 from molae.nn.likelihood import SequenceLikelihood
 from molae.nn.recurrence import make_gru, run
 from molae.types import Constraint
@@ -78,11 +78,12 @@ class FeedForwardStepper:
     """A `FeedForwardDecoder` in single steps; the memory is the logits of all positions (n, T, V).
 
     Args:
-        decoder: Called once for each tile of codes.
+        decoder: Called once for each block of codes.
     """
 
     def __init__(self, decoder: FeedForwardDecoder) -> None:
         self.decoder = decoder
+        self.block = block_of(decoder.tile, decoder.dense.weight.device)
         self.limit = decoder.constraint.max_steps
 
     def begin(self, z: Tensor) -> Memory:

@@ -1,8 +1,9 @@
 """Continuous decoding: many derivations at once, a finished one makes room for the next code.
 
-Decoding works on one tile of a fixed number of rows. Every product is of the same shape whatever
-was asked for, and random numbers are keyed by (seed, index of the sequence, its own step), so
-what comes out for a code does not depend on how many others are decoded with it.
+Decoding works on one tile of rows, which is made of blocks. Every product is of one block, so of
+the same shape whatever was asked for, and random numbers are keyed by (seed, index of the
+sequence, its own step): what comes out for a code does not depend on how many others are decoded
+with it, and a few codes cost a block and not a tile.
 """
 
 from __future__ import annotations
@@ -20,10 +21,23 @@ Memory = list[Tensor]
 #: Steps between two looks for free slots. Each look costs a host synchronisation and some
 #: indexing, a slot that waits costs an idle row; results are the same for any number.
 _REFILL = 4
+#: Rows of a product in float32 on a processor: more of them make it no faster for a row.
+_BLOCK = 64
+
+
+def block_of(tile: int, device: torch.device, low: bool = False) -> int:
+    """Rows that a stepper multiplies at once: the whole tile on a GPU, and in bfloat16."""
+    return tile if low or device.type != "cpu" else min(_BLOCK, tile)
 
 
 class Stepper(Protocol):
-    """A decoder in single steps."""
+    """A decoder in single steps.
+
+    Attributes:
+        block: Rows of every product, see ``block_of``; fewer are filled up.
+    """
+
+    block: int
 
     def begin(self, z: Tensor) -> Memory:
         """The memory of fresh sequences: codes (n, D) -> tensors of n rows."""
@@ -59,7 +73,8 @@ def generate(
         z: Codes, (N, D).
         constraint: Says what may come next and when a sequence has ended; sequences that reach its
             ``max_steps`` without an end are cut off there.
-        tile: Rows computed at once. Results are the same for any N and any order at the same tile.
+        tile: Rows at once, as far as there are so many. Results are the same for any N, any order
+            and any tile.
         seed: Of the draws; None takes the most likely entry at every step.
         index: Number of each sequence, (N,) int64, that keys its draws; 0 .. N-1 by default.
         temperature: Divides the logits.
@@ -71,6 +86,7 @@ def generate(
         ValueError: ``index`` and ``z`` disagree, or tile or temperature is not positive.
     """
     index = _checked_index(z, index, tile, temperature)
+    tile = min(tile, max(1, -(-len(z) // stepper.block)) * stepper.block)
     slots = _Slots(stepper, z.float(), constraint, tile, index)
     while slots.refill():
         for _ in range(_REFILL):
@@ -157,29 +173,30 @@ class _Slots:
 
 
 class _Feed:
-    """Fresh memories in the order of the codes, made a whole tile at a time when needed."""
+    """Fresh memories in the order of the codes, made a whole block at a time when needed."""
 
     def __init__(self, stepper: Stepper, z: Tensor, tile: int) -> None:
-        self.stepper, self.z, self.tile = stepper, z, tile
+        self.stepper, self.z, self.tile, self.size = stepper, z, tile, stepper.block
         self.blocks: dict[int, Memory] = {}
 
     def blank(self) -> Memory:
         """A memory to be filled in, of ``tile`` rows."""
-        return [part.clone() for part in next(iter(self.blocks.values()))]
+        block = next(iter(self.blocks.values()))
+        return [part.new_zeros(self.tile, *part.shape[1:]) for part in block]
 
     def take(self, first: int, stop: int) -> Memory:
         """The memories of codes ``first`` to ``stop``, at most a tile, later than before."""
-        wanted = range(first // self.tile, (stop - 1) // self.tile + 1)
+        wanted = range(first // self.size, (stop - 1) // self.size + 1)
         self.blocks = {number: self.blocks.get(number) or self._block(number) for number in wanted}
         pieces = []
         for number, block in self.blocks.items():
-            low = max(first - number * self.tile, 0)
-            high = min(stop - number * self.tile, self.tile)
+            low = max(first - number * self.size, 0)
+            high = min(stop - number * self.size, self.size)
             pieces.append([part[low:high] for part in block])
         return [torch.cat(parts) for parts in zip(*pieces, strict=True)]
 
     def _block(self, number: int) -> Memory:
-        codes = self.z[number * self.tile : (number + 1) * self.tile]
-        padded = codes.new_zeros(self.tile, codes.shape[1])
+        codes = self.z[number * self.size : (number + 1) * self.size]
+        padded = codes.new_zeros(self.size, codes.shape[1])
         padded[: len(codes)] = codes
         return self.stepper.begin(padded)

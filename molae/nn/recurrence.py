@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from molae.nn.fused_gru import FusedGRU
+from molae.repeatable import in_tiles
 
 _TWICE: ContextVar[bool] = ContextVar("molae_double_backward", default=False)
 
@@ -116,11 +117,12 @@ class GRUSteps:
     Args:
         gru: Its weights are read now; make a new object after they change.
         table: Embedding, (V + 1, E).
+        block: Rows of each product with the state.
         low: Do the products with the state in bfloat16; sums, gates and states stay float32.
     """
 
-    def __init__(self, gru: nn.GRU, table: Tensor, *, low: bool = False) -> None:
-        self.low = low
+    def __init__(self, gru: nn.GRU, table: Tensor, *, block: int, low: bool = False) -> None:
+        self.block, self.low = block, low
         dtype = torch.bfloat16 if low else torch.float32
         layers = [weights(gru, layer) for layer in range(gru.num_layers)]
         self.into = [layer[0].detach().float() for layer in layers]
@@ -153,8 +155,9 @@ class GRUSteps:
 
     def _product(self, state: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
         if self.low:
-            return (state.bfloat16() @ matrix).float().add_(bias)
-        return torch.addmm(bias, state, matrix)
+            low = in_tiles(lambda rows: rows @ matrix, state.bfloat16(), self.block)
+            return low.float().add_(bias)
+        return in_tiles(lambda rows: torch.addmm(bias, rows, matrix), state, self.block)
 
 
 def _cell_in_place(given: Tensor, recurrent: Tensor, state: Tensor) -> Tensor:

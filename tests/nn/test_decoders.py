@@ -250,6 +250,27 @@ def test_low_precision_generation_obeys_the_same_laws(alternating):
     assert legal[together != PAD].all()
 
 
+def test_few_codes_are_decoded_in_one_block_and_as_among_many(alternating):
+    """Products of a whole tile would cost eight times as much for five codes."""
+    torch.manual_seed(0)
+    decoders = [
+        AutoregressiveDecoder(9, 4, alternating, embedding=8, hidden=64, tile=tile).eval()
+        for tile in (64, 128, 512)
+    ]
+    z, rows = 3 * codes(300), []
+    for decoder in decoders:
+        decoder.load_state_dict(decoders[0].state_dict())
+    whole = decoders[-1](z).sample(1)
+    for decoder in decoders:
+        assert torch.equal(decoder(z).sample(1), whole)
+        stepper = decoder.stepper()
+        step = stepper.step
+        stepper.step = lambda m, p, s, step=step: rows.append(len(p)) or step(m, p, s)
+        few = generate(stepper, z[:5], alternating, tile=decoder.tile, seed=1)
+        assert torch.equal(few, whole[:5])
+    assert set(rows) == {64}
+
+
 def test_word_dropout_acts_in_training_only(alternating, sequences):
     decoder = build("autoregressive", alternating, word_dropout=0.5)
     likelihood = decoder(codes(64))

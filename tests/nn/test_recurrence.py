@@ -78,7 +78,7 @@ def test_single_steps_equal_the_whole(gru, normalised):
     start = torch.randn(gru.num_layers, 5, 16)
     with torch.no_grad():
         whole = run(gru, table(entries) + constant, start)
-        steps = GRUSteps(gru, table.weight)
+        steps = GRUSteps(gru, table.weight, block=4)
         states = list(start)
         for entry, state in zip(entries, whole, strict=True):
             states = steps.step(entry, steps.project(constant), states)
@@ -90,8 +90,8 @@ def test_low_precision_steps_are_close(gru):
     states = [torch.rand(5, 48) for _ in range(gru.num_layers)]
     wide = make_gru(6, 48, gru.num_layers)
     constant = torch.randn(5, 144)
-    exact = GRUSteps(wide, table).step(entry, constant, states)
-    low = GRUSteps(wide, table, low=True).step(entry, constant, states)
+    exact = GRUSteps(wide, table, block=512).step(entry, constant, states)
+    low = GRUSteps(wide, table, block=512, low=True).step(entry, constant, states)
     torch.testing.assert_close(low[-1], exact[-1], atol=3e-2, rtol=0)
 
 
