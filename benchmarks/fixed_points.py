@@ -11,8 +11,8 @@ three circles (figure 7).
 
 ``fixed_points_2.png``: paths of reconstructions (grey) to fixed points (red) among data (blue) at
 several beta; the expected squared error over beta with the three sharpest bends (grey lines) and
-the largest eigenvalue of the covariance (dashed), above which nothing but the mean can be left;
-and beta times its second derivative, which counts kinks at all scales alike.
+the largest eigenvalue of the covariance (dashed), from which on the mean is stable (three groups
+outlast it a little); and beta times its second derivative, which counts kinks at all scales alike.
 ``fixed_points_7.png``: without, with local, and with global Lipschitz constraints. Numbers go into
 ``fixed_points.json``, beside the pictures after ``--quick``.
 """

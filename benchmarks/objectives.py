@@ -3,6 +3,7 @@
     python -m benchmarks.objectives mnist.npz --seeds 0 1 2
     python -m benchmarks.objectives mnist.npz --molecules qm9.smi.gz
     python -m benchmarks.objectives mnist.npz --full --models iwae-50 aae      # on a GPU
+    python -m benchmarks.objectives mnist.npz --pictures docs/objectives       # and pictures
     python -m benchmarks.objectives --quick                                    # digits, a minute
     python -m benchmarks.objectives --table --markdown
 
@@ -12,10 +13,12 @@ an image. Measured on each: -log p(x) of test images by importance sampling, or 
 surrogate of a model whose encoder gives points; how well images come back; average and marginal
 KL; active units; the Fréchet distance of reconstructions and of draws from N(mu, Sigma), GMM-10
 and the model's own prior; seconds. With ``--molecules``, of those that go with sequences, exact
-reconstruction, validity and FCD. What cannot be had says why.
+reconstruction, validity and FCD. What cannot be had says why. With ``--pictures``, a NAME.png of
+each: held-out images, their reconstructions, and what ``molae generate`` draws.
 
 Each row and seed is a cell, a JSON file in ``--out``, written when it is done; one that is there
 is not made again. Trainings live in ``--work``: interrupted, the same command goes on.
+Pictures are of those that are there, of the lowest seed.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from benchmarks.objectives_cell import (
     ruler_of,
 )
 from benchmarks.objectives_models import MODELS
+from benchmarks.objectives_picture import pictures
 from benchmarks.objectives_table import Cells, Remarks, notes, tables
 from molae.datasets.image_files import DIGITS, source_digest
 
@@ -87,7 +91,7 @@ def protocol_of(options: argparse.Namespace) -> Protocol:
 
 
 def make(options: argparse.Namespace) -> None:
-    """Make every cell of images that is not there yet.
+    """Make every cell of images that is not there yet, and pictures where they are asked for.
 
     Raises:
         ValueError: There are no such images, or a cell there is of another protocol.
@@ -109,6 +113,9 @@ def make(options: argparse.Namespace) -> None:
         return model_cell(model, seed, parts, protocol, ruler(), options.device)
 
     fill(options.out, protocol.to_dict(), jobs, cell, _told)
+    if options.pictures is not None:
+        seed = min(options.seeds)
+        pictures(options.models, seed, parts, protocol, options.pictures, options.device)
 
 
 def _told(found: Values) -> str:
@@ -162,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         ("generated", int, "images in each set that is compared"),
         ("features", str, "classifier, pca, or inception=FILE"),
         ("threads", int, "of torch; as many as cores by default"),
+        ("pictures", Path, "a folder: draw each model, of its lowest seed, into NAME.png"),
     ):
         made.add_argument(f"--{option}", type=kind, help=about)
     made.add_argument("--precision", choices=("auto", "fp32", "bf16"))
@@ -179,6 +187,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         options.data = DIGITS
     if options.data is None and options.molecules is None and not shown:
         parser.error("name a source of images, or give --molecules, --quick, --table, --markdown")
+    if options.pictures is not None and (shown or options.data is None):
+        parser.error("--pictures come with images, and without --table and --markdown")
     options.models = options.models or (QUICK if quick else list(MODELS))
     called = NAME if options.size == "small" else f"{NAME}_{options.size}"
     return settle(options, parser, called, USUAL[options.size], PAGE, quick)

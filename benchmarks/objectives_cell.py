@@ -167,10 +167,16 @@ def begun(make: Callable[[], Run]) -> tuple[Run | None, dict[str, Any]]:
         return None, {"refused": str(error)}
 
 
+def place_of(model: str, seed: int, parts: BinaryParts, protocol: Protocol) -> Path:
+    """Where the training of a cell lives, begun or not."""
+    settings = protocol.training(model, seed, parts.shape)
+    return folder_of(parts.work, model, seed, settings, parts.file.name)
+
+
 def run_of(model: str, seed: int, parts: BinaryParts, protocol: Protocol, device: str) -> Run:
     """The run of a cell, see ``trained``."""
     settings = protocol.training(model, seed, parts.shape)
-    folder = folder_of(parts.work, model, seed, settings, parts.file.name)
+    folder = place_of(model, seed, parts, protocol)
     return trained(
         parts.file, folder, settings, "objectives", device=device, cache=parts.work, progress=False
     )

@@ -19,6 +19,11 @@ def folder_of(work: Path, name: str, seed: int, settings: Mapping[str, Any], dat
     return work / f"{name}-{seed}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
+def finished(folder: Path) -> bool:
+    """Whether a folder holds a training that went to its end."""
+    return (folder / "card.json").is_file()
+
+
 def trained(
     data: Path, folder: Path, settings: Mapping[str, Any], benchmark: str, **more: Any
 ) -> Run:
@@ -31,7 +36,7 @@ def trained(
         benchmark: That it is of, for its card.
         more: Arguments that do not change it, ``device`` among them.
     """
-    if (folder / "card.json").is_file():
+    if finished(folder):
         return molae.load(folder, device=more["device"])
     return train(
         data,

@@ -10,8 +10,9 @@ for given m, are
 
 (with a likelihood of standard deviation sigma, beta stands for beta sigma^2). Their iteration is
 that for pre-images under kernel PCA with a normalised Gaussian kernel. As beta grows, fixed points
-merge; beyond the largest eigenvalue of the data's covariance only their mean is left (Rose,
-Gurewitz and Fox, *Statistical mechanics and phase transitions in clustering*, 1990).
+merge, until only the mean of the data is left; from the largest eigenvalue of their covariance on
+it is stable (Rose, Gurewitz and Fox, *Statistical mechanics and phase transitions in clustering*,
+1990).
 
 Letters: n data, K tiles, d the dimension of the data.
 """
@@ -162,9 +163,10 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
 
 
 def last_temperature(data: Tensor) -> float:
-    """The critical beta above which only the mean is left: data (n, d), n at least 2.
+    """The beta from which on the mean is a stable fixed point: data (n, d), n at least 2.
 
-    The largest eigenvalue of their covariance (divided by n).
+    The largest eigenvalue of their covariance (divided by n). Below it the mean gives way to
+    others; these may outlast it a little above, where data lie in three groups for instance.
     """
     centred = (data - data.mean(0)).double()
     return float(torch.linalg.eigvalsh(centred.T @ centred / len(data))[-1])

@@ -6,6 +6,7 @@ import gzip
 import importlib
 import io
 import json
+import re
 import sys
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import molae
 from molae.names import OBJECTIVES
+from molae.pictures import grid, pixels_of, read_image, text_of
 from molae.resources import data_path
 from molae.runs import build
 from molae.workflows.asked import Asked
@@ -32,7 +35,7 @@ def bench():
     """The benchmark's modules by name; their folder is at the end of the path."""
     root = str(Path(__file__).parents[2])
     sys.path.append(root)
-    names = ("", "_models", "_cell", "_table", "_molecules")
+    names = ("", "_models", "_cell", "_picture", "_table", "_molecules")
     yield {name: importlib.import_module(f"benchmarks.objectives{name}") for name in names}
     sys.path.remove(root)
 
@@ -157,6 +160,56 @@ def test_molecules_have_their_column_and_what_is_refused_says_why(bench, words, 
     values = json.loads((cells / "molecules" / "vae-0.json").read_text())["values"]
     assert values["densities"]["own"]["validity_all_masks"] == 1.0
     assert "training molecules (floor)" in text
+
+
+# Pictures ----------------------------------------------------------------------------------------
+
+
+def test_a_picture_has_held_out_images_what_comes_back_and_what_is_generated(
+    made, bench, words, place, tmp_path
+):
+    from typer.testing import CliRunner
+
+    from molae.cli.main import app
+
+    shown, names = bench["_picture"].SHOWN, ("ae", "convdraw")
+    drawn = ["--models", *names, "--pictures", str(tmp_path)]
+    assert bench[""].main([*words, *drawn]) == 0
+    test = bench["_cell"].BinaryParts("digits", None, place / "work", 300).test[:shown]
+    for name in names:
+        (folder,) = (place / "work").glob(f"{name}-0-*")
+        target = tmp_path / f"{name}.npz"
+        asked = ["generate", "-m", folder, "-n", shown, "-o", target, "--device", "cpu", "-q"]
+        result = CliRunner().invoke(app, list(map(str, asked)))
+        assert result.exit_code == 0, result.output
+        with np.load(target) as stored:
+            (new,) = stored.values()
+        run = molae.load(folder, device="cpu")
+        codes = run.encode([text_of(image) for image in test], refine=0)
+        again = map(pixels_of, run.decode(codes))
+        image = read_image(tmp_path / f"{name}.png")[..., 0]
+        scale = (len(image) - 2) // 24  # three lines of eight pixels, with lines between them
+        wanted = grid([*test, *again, *new.reshape(test.shape)], shown, scale=scale)
+        assert np.array_equal(image, wanted[..., 0])
+
+
+def test_what_was_not_trained_has_no_picture_and_is_named(bench, words, place, tmp_path, capsys):
+    options = bench[""].arguments(words)
+    parts = bench["_cell"].BinaryParts("digits", None, place / "work", 300)
+    protocol = bench[""].protocol_of(options)
+    bench["_picture"].pictures(["wae"], 0, parts, protocol, tmp_path, "cpu")
+    assert "no picture of wae: there is no finished training" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(SystemExit):
+        bench[""].arguments(["--table", "--pictures", str(tmp_path)])
+
+
+def test_pictures_that_the_page_shows_are_of_rows(bench):
+    page = (bench[""].PAGE.parent / "objectives.md").read_text("utf-8")
+    shown = re.findall(r"!\[[^]]*\]\(objectives/(.*?)\.png\)", page)
+    assert shown
+    assert len(set(shown)) == len(shown) == page.count("(objectives/")
+    assert set(shown) <= set(bench["_models"].MODELS)
 
 
 # The rows ----------------------------------------------------------------------------------------
