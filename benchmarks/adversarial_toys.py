@@ -50,7 +50,7 @@ from molae.nn.heads import DeltaHead, NormalHead
 from molae.nn.implicit_heads import ImplicitHead
 from molae.objectives import Model, Objective, objective
 from molae.objectives.games import as_true, autoencoder_player, critic_player, told_apart
-from molae.pictures import save_png
+from molae.pictures import grid, save_png
 from molae.types import Batch, Player, Terms
 
 Pixels = NDArray[np.uint8]
@@ -238,9 +238,8 @@ def clusters(steps: int) -> tuple[Pixels, Values]:
         values[name] = {"share named right": round(named_right(choice, y, some), 3)}
         if not weight:
             values[name] = {"share in a cluster of its class": round(majority(choice, y), 3)}
-        sheet = drawn.view(10, 12, 8, 8).permute(0, 2, 1, 3).reshape(80, 96)
-        large = (255 * sheet.numpy()).astype(np.uint8).repeat(4, 0).repeat(4, 1)
-        rows.append(np.stack([large] * 3, -1))
+        images = (255 * drawn.view(-1, 8, 8).numpy()).astype(np.uint8)
+        rows.append(np.repeat(grid(list(images), len(styles), scale=4), 3, 2))
     return beside(rows), values
 
 

@@ -208,12 +208,18 @@ def notes(cells: Sequence[Values]) -> list[str]:
             best.setdefault(text, (value, TITLES[name]))
     for text, (value, who) in sorted(best.items(), key=lambda pair: -pair[1][0])[:3]:
         told.append(f"{value:.2f} `{text}` ({who})")
+    calls = protocol["rounds"] * protocol["batch"]
     lost = {
         name: mean(each["counts"].get("failures", 0) for each in mine)
         for name, mine in by_method(cells).items()
     }
     without = [f"{TITLES[name]} {count:.0f}" for name, count in lost.items() if count]
-    return told + ([f"Calls without a score: {', '.join(without)}."] if without else [])
+    if without:
+        told.append(
+            f"Of {calls} calls a seed without a score (too large, or not past the filters), and "
+            f"not in the average: {', '.join(without)}."
+        )
+    return told
 
 
 def _sources() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,8 @@ from benchmarks.optimization_molecules import (
     spent,
 )
 from benchmarks.optimize_kusner_rounds import SCORE, Protocol, Rounds, summed
-from molae.chem.filters import first_failure
-from molae.chem.molecules import MoleculeError
 from molae.datasets.files import replacing
-from molae.oracles import Answer, Oracle, oracle
-from molae.oracles.base import failure
+from molae.oracles import oracle
 from molae.runs import Run
 from molae.workflows.campaign.record import Record
 
@@ -47,6 +43,8 @@ METHODS: dict[str, dict[str, Any]] = {
         **{"strategy": "latent", "batch": 10, "plausible_only": True},
         "retrain": "every=50,k=1e-3",
     },
+    "genetic": {"strategy": "genetic", "batch": 10, "plausible_only": True},
+    "gp_genetic": {"strategy": "gp_genetic", "batch": 10, "plausible_only": True},
     "screening": {"strategy": "screening"},
 }
 #: What they are called in the table.
@@ -58,49 +56,10 @@ TITLES = {
     "latent_small": "our optimiser, batches of 10",
     "plausible": "our optimiser, plausible molecules only",
     "plausible_retrained": "the same, with weighted retraining",
+    "genetic": "genetic algorithm, plausible molecules only",
+    "gp_genetic": "genetic algorithm on a Tanimoto process, plausible molecules only",
     "screening": "random screening",
 }
-
-
-class Passing(Oracle):
-    """An oracle of molecules that are to pass filters; those that do not have no score.
-
-    Args:
-        inner: What is asked about the others.
-        filters: Names of ``molae.names.FILTERS``.
-    """
-
-    def __init__(self, inner: Oracle, filters: Sequence[str]) -> None:
-        self.inner, self.filters = inner, tuple(filters)
-
-    @property
-    def name(self) -> str:
-        """That of the oracle."""
-        return self.inner.name
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Those of the oracle."""
-        return self.inner.columns
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Filters, and the key of the oracle."""
-        return {"filters": list(self.filters), "oracle": self.inner.key}
-
-    def answer(self, texts: Sequence[str]) -> list[Answer]:
-        """Ask about what passes, see ``Oracle.answer``."""
-        faults = [self._fault(text) for text in texts]
-        asked = [text for text, fault in zip(texts, faults, strict=True) if fault is None]
-        scored = iter(self.inner.answer(asked))
-        return [next(scored) if fault is None else failure(fault) for fault in faults]
-
-    def _fault(self, text: str) -> str | None:
-        try:
-            name = first_failure(text, self.filters)
-        except MoleculeError as error:
-            return f"not a molecule: {error}"
-        return None if name is None else f"the filter {name} is not passed"
 
 
 class Parts:
@@ -170,7 +129,7 @@ def campaigned(method: str, seed: int, parts: Parts) -> Record:
     only = settings.pop("plausible_only", False)
     asked = oracle(SCORE)
     if only:
-        asked = Passing(oracle(SCORE, requirements=[f"heavy_atoms<={ATOMS}"]), FILTERS)
+        asked = oracle(SCORE, requirements=[f"heavy_atoms<={ATOMS}"], filters=FILTERS)
     if settings["strategy"] == "screening":
         settings["library"] = parts.library.path
     else:

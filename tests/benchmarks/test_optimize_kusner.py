@@ -15,7 +15,6 @@ from rich.console import Console
 
 from molae.names import STRATEGIES
 from molae.optimize.fingerprint import log_expected_improvement
-from molae.oracles import oracle
 from molae.workflows.campaign.retrain import parse_retrain
 
 #: Options of a table that is made in seconds, but for places and methods.
@@ -271,18 +270,6 @@ def test_a_campaign_that_is_done_is_not_made_again(bench, made, words, place):
 def test_cells_of_another_protocol_are_not_mixed(bench, made, words, capsys):
     assert bench[0].main([*words, "screening", "--rounds", "3"]) == 1
     assert "was made otherwise: rounds was" in capsys.readouterr().err
-
-
-def test_a_molecule_that_fails_a_filter_has_no_score(bench):
-    inner = oracle("plogp", requirements=["heavy_atoms<=38"])
-    asked = bench[1].Passing(inner, ("moses",))
-    fine, aldehyde, long, wrong = asked.answer(["CCCCO", "CCCC=O", "C" * 40, "C1CC"])
-    assert fine == inner.answer(["CCCCO"])[0]
-    assert aldehyde.error == "the filter moses is not passed"
-    assert "heavy_atoms" in long.error
-    assert "not a molecule" in wrong.error
-    assert (asked.name, asked.columns) == (inner.name, inner.columns)
-    assert asked.key != inner.key
 
 
 def test_the_modal_molecule_counts(bench):
