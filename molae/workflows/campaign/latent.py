@@ -40,8 +40,9 @@ class LatentStrategy(Strategy):
 
     Many codes decode to the same text. Where one decodes to a text that is known, or to none, a
     step to the side is taken, and longer ones until there is a new text: a trust region would
-    else become smaller and smaller within the codes of its best text. Where even the longest step
-    leads to none, the code asked for is told with the score of its text, at no cost.
+    else become smaller and smaller within the codes of its best text. Steps do not leave what is
+    plausible: one that would is pulled back towards the code asked for. Where even the longest
+    step leads to none, the code asked for is told with the score of its text, at no cost.
 
     Args:
         run: The model.
@@ -101,7 +102,8 @@ class LatentStrategy(Strategy):
             rows = self._stale(texts)
             if not rows:
                 break
-            z[rows] = asked[rows] + step * self._noise(len(rows))
+            away = asked[rows] + step * self._noise(len(rows))
+            z[rows] = self.optimizer.plausible_set.pulled(away, asked[rows])
             for row, text in zip(rows, self.run.decode(z[rows]), strict=True):
                 texts[row] = text
         stale = set(self._stale(texts))

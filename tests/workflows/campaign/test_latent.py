@@ -10,10 +10,11 @@ import torch
 from molae.optimize import LatentOptimizer
 from molae.oracles import oracle
 from molae.oracles.base import Answer
-from molae.workflows.campaign.latent import LatentStrategy
+from molae.workflows.campaign.latent import STEPS, LatentStrategy
 from molae.workflows.campaign.settings import DEFAULTS
 from molae.workflows.campaign.strategies import build
 from molae.workflows.campaign.strategy import Candidate
+from molae.workflows.neighbors import code_scale
 
 
 @pytest.fixture
@@ -69,6 +70,24 @@ def test_steps_to_the_side_of_repeats(make, tiny, monkeypatch):
     assert not {candidate.text for candidate in again[:3]} & set(texts)
     assert [candidate.text for candidate in again[3:]] == texts[:3]
     assert strategy.unencoded == 0
+
+
+def test_steps_to_the_side_stay_plausible(tiny, monkeypatch):
+    """Where one text is all there is to find, the longest steps are taken, too."""
+
+    def optimizer(run, number):
+        return LatentOptimizer(run.density(), run.size, plausible=0.3, seed=3)
+
+    strategy, decoded = LatentStrategy(tiny, optimizer), []
+    monkeypatch.setattr(tiny, "decode", lambda z: decoded.append(z.clone()) or ["CCO"] * len(z))
+    strategy.ask(20)
+    asked, *stepped = decoded
+    assert len(stepped) == len(STEPS)
+    plausible = strategy.optimizer.plausible_set
+    assert all(plausible.holds(z).all() for z in decoded)
+    far = (stepped[-1] - asked[1:]).norm(dim=1) / code_scale(tiny).norm()
+    assert 0 < far.max() < STEPS[-1]  # pulled back, and most not all of the way
+    assert (far > 0).float().mean() > 0.5
 
 
 def test_where_no_step_leads_anywhere(make, monkeypatch):
