@@ -45,9 +45,15 @@ class PixelCNNDecoder(nn.Module):
         features: Channels of the map that the code becomes.
         tile: Images that are drawn together.
 
+    Attributes:
+        draws: That images are drawn from p(x|z) unless the likeliest pixels are asked for: one
+            after the other, these become a blank image, which is likely and not typical.
+
     Raises:
         ValueError: The likelihood is not known, or a number out of range.
     """
+
+    draws = True
 
     def __init__(
         self,

@@ -268,7 +268,8 @@ class Run:
         Args:
             z: Codes, (n, D).
             seed: Of draws from p(x|z). Where neither this nor a temperature is given, the most
-                likely rule is taken at every step; a temperature alone draws with seed 0.
+                likely rule is taken at every step (but ``pixelcnn`` draws, with seed 0: its
+                likeliest image is a blank one); a temperature alone draws with seed 0.
             temperature: Of the draws, 1 by default; 0 takes the most likely rule at every step.
             index: Numbers of the codes, (n,) int64, which key the draws; 0, 1, 2, ... by default.
             noise: Standard deviation of the noise that the codes carry, which the decoder is told.
@@ -300,6 +301,8 @@ class Run:
         context: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """What ``decode`` makes texts of: sequences (m, T) or images (m, C, H, W), some a time."""
+        if seed is None and warmth and getattr(self.model.decoder, "draws", False):
+            seed = 0
         z, told = self._checked(z), self._told(noise)
         told = None if told is None else told.expand(len(z), 1)
         context = checked(self.condition, context, len(z))
@@ -311,7 +314,7 @@ class Run:
                 None if told is None else told[rows].to(self.device),
                 seed=seed,
                 index=index[rows].to(self.device),
-                temperature=warmth,
+                temperature=warmth or 1.0,
             )
 
     def spelling(self, texts: Sequence[str | None]) -> list[str | None]:
@@ -436,9 +439,9 @@ class Run:
 
 
 def _drawn(seed: int | None, temperature: float | None) -> tuple[int | None, float]:
-    """Seed and temperature of draws; no seed where the most likely rule is taken."""
+    """Seed and temperature of draws; no seed where the most likely rule is taken, 0 if asked."""
     if temperature is not None and not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature is {temperature}; expected a number from 0 up")
-    if temperature is None or temperature == 0:
-        return (seed if temperature is None else None), 1.0
-    return (0 if seed is None else seed), temperature
+    if temperature is None:
+        return seed, 1.0
+    return (0 if seed is None else seed) if temperature else None, temperature

@@ -145,7 +145,8 @@ def generate(
         run: The model.
         n: Molecules wanted; what is dropped is drawn again.
         seed: Of codes and draws.
-        temperature: Of p(x|z); None or 0 takes the most likely rule at every step.
+        temperature: Of p(x|z); None or 0 takes the most likely rule at every step (None with the
+            decoder ``pixelcnn`` draws).
         noise: Standard deviation of the noise that is put on drawn codes and that the decoder is
             told of; None for that of the run.
         density: What codes are drawn from: a name, see ``molae.names.DENSITIES``, or any density
@@ -244,9 +245,10 @@ def _decoded(
             for x, part in zip(begun, rows, strict=True)
         ]
         return [text for end in ends for text in run.codec.decode(end.cpu())]
+    draws = temperature is not None or getattr(run.model.decoder, "draws", False)
     return run.decode(
         z,
-        seed=None if temperature is None else seed,
+        seed=seed if draws else None,
         temperature=temperature,
         index=index,
         noise=noise,

@@ -12,6 +12,7 @@ from molae.convdraw import ConvDRAW
 from molae.densities import density
 from molae.runs import Run, build
 from molae.workflows.asked import Asked
+from molae.workflows.generate import generate
 from molae.workflows.settings import settings
 
 CODEC = ImageCodec(channels=1, height=8, width=8)
@@ -53,6 +54,19 @@ def test_built_saved_and_drawn_from(options, tmp_path):
     image = run.model.decode(drawn, seed=3)
     assert torch.equal(again.model.decode(drawn, seed=3), image)
     assert image.shape == x.shape
+
+
+def test_pixels_are_drawn_unless_the_likeliest_are_asked_for():
+    """One after the other the likeliest pixels become a blank image."""
+    run = made(objective="vae", decoder="pixelcnn", likelihood="bernoulli", width=0.25)
+    z = torch.randn(4, run.size, generator=torch.Generator().manual_seed(0))
+    texts = run.decode(z)
+    assert texts == run.decode(z, seed=0) != run.decode(z, temperature=0.0)
+    assert run.decode(z, seed=1) != texts
+    (first,) = run.drawn(z, torch.arange(4), 0.0)
+    assert first.unique().tolist() == [0.0, 1.0]
+    rows = [[row["smiles"] for row in generate(run, 3, seed=s, workers=1)] for s in (0, 1, 1)]
+    assert rows[0] != rows[1] == rows[2]
 
 
 def test_weights_of_a_likelihood_with_no_sigma_are_those_of_the_bound():
