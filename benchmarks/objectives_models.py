@@ -61,9 +61,10 @@ def _row(title: str, objective: str, *, own: str = "prior", **settings: Any) -> 
     return Variant(title=title, settings={"objective": objective, **settings}, own=own)
 
 
-def _iwae(samples: int, *, heavy: bool) -> Variant:
-    settings = {"objective": "iwae", "options": {"samples": samples}}
-    return Variant(title=f"IWAE, K = {samples}", settings=settings, heavy=heavy)
+def _iwae(samples: int, *, heavy: bool, doubly: bool = False) -> Variant:
+    options = {"samples": samples, **({"doubly": True} if doubly else {})}
+    title = f"IWAE, K = {samples}" + (", doubly" if doubly else "")
+    return Variant(title=title, settings={"objective": "iwae", "options": options}, heavy=heavy)
 
 
 def _pixels(title: str, **more: float) -> Variant:
@@ -86,6 +87,7 @@ MODELS: dict[str, Variant] = {
     "vae-autoregressive": _row("VAE, prior autoregressive", "vae", prior="autoregressive"),
     "iwae-5": _iwae(5, heavy=False),
     "iwae-50": _iwae(50, heavy=True),
+    "iwae-50-doubly": _iwae(50, heavy=True, doubly=True),
     "pixelvae": _pixels("PixelVAE"),
     "pixelvae-bits": _pixels("PixelVAE, 8 free bits", free_bits=8.0),
     "convdraw": Variant(
