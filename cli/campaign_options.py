@@ -74,7 +74,8 @@ Plausible = Annotated[
         max=0.99,
         rich_help_panel=HOW,
         show_default="0.01",
-        help="Ask for no code less likely than this share of the usual ones; 0 allows all.",
+        help="Share of 5,000 draws of the density that are less likely than any code asked for; "
+        "0 allows all codes.",
     ),
 ]
 Start = Annotated[
@@ -82,8 +83,9 @@ Start = Annotated[
     typer.Option(
         metavar="FILE|training",
         rich_help_panel=START,
-        help="Molecules to start from; 'training' is what the model learnt from. Scores in the "
-        "file are known and free; without one, a molecule is a call, or suggested first.",
+        help="Molecules to start from; 'training' is what the model learnt from, if that is "
+        "here, and has no scores. Scores in the file are known and free; without them, a molecule "
+        "is a call, or suggested first.",
     ),
 ]
 StartColumn = Annotated[
@@ -98,7 +100,8 @@ StartScore = Annotated[
         metavar="NAME",
         rich_help_panel=START,
         show_default="score, if there is one",
-        help="Their column of scores.",
+        help="Their column of scores; suggest also takes one called value, measured, result, "
+        "activity or target.",
     ),
 ]
 StartLimit = Annotated[
@@ -107,7 +110,7 @@ StartLimit = Annotated[
         min=1,
         rich_help_panel=START,
         show_default="10000",
-        help="Of more, take the best and a random sample.",
+        help="Of more, take the best, a fifth, and a random sample; without scores, only that.",
     ),
 ]
 Initial = Annotated[

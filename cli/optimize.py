@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "molae optimize --oracle qed --calls 500 -o out/",
-    'molae optimize --oracle "plogp" --require "mw<500" --start training --start-free -o out/',
+    "molae optimize --oracle plogp -m tiny --start training --start-free -o out/",
     'molae optimize --oracle "qed - 0.2*sa" --start my.csv --start-score measured -o out/',
     "molae optimize --oracle my_scores.py:affinity --workers 8 --batch 40 -o out/",
     'molae optimize --oracle-command "./dock.sh {smiles}" --timeout 10m --minimize -o out/',
@@ -129,7 +129,8 @@ def optimize(
         typer.Option(
             "--start-free",
             rich_help_panel=START,
-            help="Score the start outside the budget, as published protocols do.",
+            help="Score the start outside the budget, as published protocols do; what ships with "
+            "molae scores all of it, to take the best of more than --start-limit.",
         ),
     ] = False,
     library: Annotated[
@@ -137,7 +138,8 @@ def optimize(
         typer.Option(
             metavar="FILE|training",
             rich_help_panel=START,
-            show_default="training for screening; else the start, or draws from the model",
+            show_default="training for screening, if that is here; else the start, or draws from "
+            "the model",
             help="Molecules to screen, and that genetic and local strategies begin with besides "
             "those of --start.",
         ),
@@ -177,7 +179,7 @@ def optimize(
             metavar="10m",
             rich_help_panel=_WHO,
             show_default="10m",
-            help="Longest run of a program: 90s, 30m or 1h30m.",
+            help="Longest run of a program, for each molecule it is given: 90s, 30m or 1h30m.",
         ),
     ] = None,
     retries: Annotated[
@@ -186,7 +188,18 @@ def optimize(
             min=0,
             rich_help_panel=_WHO,
             show_default="0",
-            help="Repeat a failed run of a program so often.",
+            help="Repeat a failed run of a program for one molecule so often.",
+        ),
+    ] = None,
+    oracle_batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            rich_help_panel=_WHO,
+            show_default="a worker's share of --batch",
+            help="Molecules that a Python function, or a program without {smiles}, is given at "
+            "once. Of a piece that is cut off nothing is kept.",
         ),
     ] = None,
     cache: Annotated[
@@ -204,7 +217,10 @@ def optimize(
     retry_failed: Annotated[
         bool,
         typer.Option(
-            "--retry-failed", rich_help_panel=_WHO, help="Score again what has failed before."
+            "--retry-failed",
+            rich_help_panel=_WHO,
+            help="Score again what failed before: with --resume calls of this campaign, which "
+            "keep their numbers, and always what the cache knows as failed.",
         ),
     ] = False,
     seed: CampaignSeed = None,
@@ -228,7 +244,7 @@ def optimize(
         with _bar(shown=not quiet) as show:
             done = work(
                 output, oracle, command=command, timeout=seconds, retries=retries,
-                requirements=require or None, filters=filter or None,
+                oracle_batch=oracle_batch, requirements=require or None, filters=filter or None,
                 minimize=minimize or None, calls=calls, batch=batch,
                 strategy=strategy, model=model, density=density, surrogate=surrogate,
                 acquisition=acquisition, plausible=plausible, retrain=retrain, start=start,
@@ -265,7 +281,16 @@ def _summary(done: Campaign, output: Path) -> None:
     if why := record.failures.most_common(_REASONS):
         more = ", ..." if len(record.failures) > _REASONS else ""
         say(f"Why there was no score: {counts((reason, n) for reason, n in why)}{more}.")
-    say(f"{counts(told)}; {record.ended}. See {output / 'report.html'}.")
+    say(f"{counts(told)}{_cached(done)}; {record.ended}. See {output / 'report.html'}.")
+
+
+def _cached(done: Campaign) -> str:
+    """What is said of scores that nobody computed for this campaign, which may be out of date."""
+    found, cache = done.ledger.counts.cached, done.ledger.cache
+    if not found:
+        return ""
+    place = "" if cache is None else f" {cache.path}"
+    return f", {found:,} from the cache{place} (--no-cache)"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What README and docs/images.md say works: their commands are run as they stand.
+"""What README, docs/images.md and docs/optimization.md say works: commands run as they stand.
 
 Long trainings become short ones of tiny models, and where there would be much to draw or to score,
 little is. Of the set-up commands only the targets are looked up; nothing is fetched.
@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-README, IMAGES = (
-    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/images.md")
+README, IMAGES, CAMPAIGNS = (
+    (ROOT / page).read_text(encoding="utf-8")
+    for page in ("README.md", "docs/images.md", "docs/optimization.md")
 )
 SMALL = "--steps 4 --batch-size 32 --workers 1"
 SIZES = "--latent-dim 8 --encoder-hidden 32 --decoder-hidden 32 --embedding 16 --components 2"
@@ -44,11 +45,12 @@ MOLAE = [line for line in LINES if line.startswith("molae ")]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the reader of README sits: a raw file, and nothing else."""
+    """Where the reader of README sits: a raw file, and what a laboratory measured."""
     place = tmp_path_factory.mktemp("readme")
     text = gzip.decompress(files("molae.data").joinpath("demo.smi.gz").read_bytes()).decode()
     rows = [f"{number},{smiles}" for number, smiles in enumerate(text.splitlines()[:48])]
     (place / "raw.csv").write_text("\n".join(["id,smiles", *rows]) + "\n")
+    (place / "results.csv").write_text("smiles,score\nCCO,1.5\nCCN,2\n")
     return place
 
 
@@ -69,8 +71,10 @@ def reader(folder):
 def typed(line):
     """The words of a command; what is long becomes short, a model that is trained small."""
     words = shlex.split(line)[1:]
-    if words[0] in LITTLE and "-m" in words:
+    if words[0] in LITTLE and ("-m" in words or words[0] == "optimize"):
         words += LITTLE[words[0]]  # the last one counts
+    if words[0] in ("optimize", "suggest") and not {"-m", "--resume"} & {*words}:
+        words += ("-m", "tiny")
     if words[0] == "train":
         for option in ("--time", "--epochs"):
             if option in words:
@@ -112,9 +116,16 @@ def test_commands_on_images_run_in_the_order_they_stand(folder):
     run([shipped, *lines], folder)
 
 
-def _python(folder):
-    """The block of Python, after the commands: it uses the model that they made."""
-    (code,) = blocks("python")
+def test_commands_of_campaigns_run_in_the_order_they_stand(folder):
+    lines = typed_in(CAMPAIGNS)
+    assert len(lines) == 4
+    run(lines, folder)
+    _python(folder, CAMPAIGNS)
+
+
+def _python(folder, page=README):
+    """The block of Python, after the commands: it uses what they made."""
+    (code,) = blocks("python", page)
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, text=True, capture_output=True, timeout=100
     )

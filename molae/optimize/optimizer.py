@@ -55,11 +55,15 @@ class LatentOptimizer:
     ``plausible`` of the training codes' log-densities. A point that has not is pulled back towards
     the best code told, until it has; or, where that code is not plausible itself, towards the
     nearest training code that is. So a batch is always full: in the worst case with codes of
-    training data, and if these are too few for q different ones, an error says so.
+    training data, and if these are too few for q different ones, an error says so. Without
+    training codes, which a saved run does not keep, 5,000 draws of the density stand for them,
+    here and where codes are whitened: as good as the density fits the training codes.
 
     **Failures.** A code told with nan is learnt as the worst that was seen, and is never what the
-    search looks around. Told again with a number, it has that number; told several times, it has
-    the mean.
+    search looks around.
+
+    **Repeats.** A code that is told again has the score that was told last. One that is measured
+    several times is told with the mean of all, anew whenever there is one more.
 
     Args:
         density: What codes are drawn from and judged by, fitted. None: a Gaussian fitted to
@@ -69,9 +73,10 @@ class LatentOptimizer:
         acquisition: A key of ``molae.names.ACQUISITIONS``.
         plausible: The share of the training codes that are less likely than what may be asked;
             with 0 everything may.
-        training_codes: (N, D); whiten codes and set what is plausible. None: draws of the density.
+        training_codes: (N, D); whiten codes and set what is plausible. None: 5,000 draws of the
+            density.
         seed: Of everything that is left to chance.
-        device: Of the surrogate.
+        device: Of the surrogate, which is float64: the CPU in place of ``mps``, which has none.
         candidates: Points that an acquisition function chooses from; memory grows with the square.
         local: Codes that a trust region learns from, at most.
         inducing: Points of a sparse process (500 in Kusner, Paige and Hernández-Lobato, *Grammar
@@ -117,7 +122,7 @@ class LatentOptimizer:
             raise ValueError(f"codes have {size} dimensions, those of the density {density.size}")
         self.size, self.plausible, self.seed = size, plausible, seed
         self.candidates, self.local, self.inducing, self.beta = candidates, local, inducing, beta
-        self.device = torch.device(device)
+        self.device = torch.device("cpu" if torch.device(device).type == "mps" else device)
         if training_codes is None:
             # Numbers below 0: those from 0 on will be asked.
             training_codes = density.sample_rows(seed, torch.arange(-_DRAWN, 0))

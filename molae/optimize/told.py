@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Told:
-    """Every code that was told, once, with the mean of its scores.
+    """Every code that was told, once, with the score that was told last.
 
     A code told several times is one point: it weighs no more in a surrogate, and does not take
     the place of another where only some points can be learnt from.
@@ -18,17 +18,11 @@ class Told:
 
     def __init__(self, size: int) -> None:
         self.z = torch.zeros(0, size, dtype=torch.float64)  # (N, D)
-        self._total = torch.zeros(0, dtype=torch.float64)  # sums of scores
-        self._count = torch.zeros(0, dtype=torch.int64)  # how many of them were numbers
+        self.y = torch.zeros(0, dtype=torch.float64)  # (N,), NaN for none
         self._rows: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         return len(self.z)
-
-    @property
-    def y(self) -> Tensor:
-        """Mean scores (N,) float64; NaN where there never was one."""
-        return self._total / self._count  # 0 / 0 where there was none
 
     @property
     def learnt(self) -> Tensor:
@@ -36,9 +30,8 @@ class Told:
 
         All 0 where there is no score at all.
         """
-        y = self.y
-        seen = y[~y.isnan()]
-        return y.nan_to_num(nan=float(seen.min()) if len(seen) else 0.0)
+        seen = self.y[~self.y.isnan()]
+        return self.y.nan_to_num(nan=float(seen.min()) if len(seen) else 0.0)
 
     def add(self, z: Tensor, y: Tensor) -> None:
         """Take codes z (n, D) and their scores y (n,), NaN for none.
@@ -57,17 +50,14 @@ class Told:
             raise ValueError("codes that are told must be finite; leave out what has no code")
         if y.isinf().any():
             raise ValueError("a score is a finite number, or nan where there is none; got inf")
-        rows = torch.tensor(
-            [self._rows.setdefault(key, len(self._rows)) for key in keys(z)], dtype=torch.int64
-        )
+        last = {  # which of z is the last one of each row
+            self._rows.setdefault(key, len(self._rows)): at for at, key in enumerate(keys(z))
+        }
+        rows, at = (torch.tensor(list(each), dtype=torch.int64) for each in (last, last.values()))
         new = len(self._rows) - len(self.z)
         self.z = torch.cat([self.z, self.z.new_zeros(new, size)])
-        self._total = torch.cat([self._total, self._total.new_zeros(new)])
-        self._count = torch.cat([self._count, self._count.new_zeros(new)])
-        self.z[rows] = z
-        scored = ~y.isnan()
-        self._total.index_add_(0, rows[scored], y[scored])
-        self._count.index_add_(0, rows[scored], torch.ones_like(rows[scored]))
+        self.y = torch.cat([self.y, self.y.new_zeros(new)])
+        self.z[rows], self.y[rows] = z[at], y[at]
 
     def knows(self, z: Tensor) -> Tensor:
         """Which of the codes z (n, D) were told, (n,) bool."""
@@ -75,12 +65,14 @@ class Told:
 
     def state(self) -> dict[str, Tensor]:
         """All there is to save."""
-        return {"z": self.z, "total": self._total, "count": self._count}
+        return {"z": self.z, "y": self.y}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Take back what ``state`` gave."""
         self.z = tensors["z"].clone()
-        self._total, self._count = tensors["total"].clone(), tensors["count"].clone()
+        # Older states have sums of scores and how many there were; 0 / 0 is NaN.
+        y = tensors["y"] if "y" in tensors else tensors["total"] / tensors["count"]
+        self.y = y.clone()
         self._rows = {key: row for row, key in enumerate(keys(self.z))}
 
 

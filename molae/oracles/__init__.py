@@ -59,7 +59,7 @@ def oracle(
         filters: Names out of ``molae.names.FILTERS`` such as ``pains``; a molecule in which one
             finds a fault has no score.
         command: An external program instead of ``text`` (``Command``).
-        timeout: Seconds for one run of the program, None for no limit.
+        timeout: Seconds for each text that the program is given, None for no limit.
         retries: How often a failed run of the program is repeated.
 
     Raises:

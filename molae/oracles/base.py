@@ -109,9 +109,12 @@ class Oracle(ABC):
 
     Attributes:
         reads: What the texts have to be, as codecs call their ``items``; None for anything.
+        together: Whether texts are best given many at once, since somebody else's code is asked,
+            which may take long to start.
     """
 
     reads: str | None = None
+    together: bool = False
 
     @property
     @abstractmethod

@@ -36,7 +36,8 @@ class Command(Oracle):
 
     Args:
         command: Program and arguments, quoted as for a shell.
-        timeout: Seconds for one run, whether it is for one text or for many; None for no limit.
+        timeout: Seconds for each text: a run for n of them may take n times as long. None for no
+            limit.
         retries: How often a failed run for one text is repeated.
 
     Raises:
@@ -53,7 +54,7 @@ class Command(Oracle):
         self.words = _words(command)
         self.timeout = timeout
         self.retries = retries
-        self.batch = not any(place in word for word in self.words for place in PLACES)
+        self.together = not any(place in word for word in self.words for place in PLACES)
 
     @property
     def name(self) -> str:
@@ -74,7 +75,7 @@ class Command(Oracle):
 
     def answer(self, texts: Sequence[str]) -> list[Answer]:
         """Run the program, see ``Oracle.answer``."""
-        if self.batch:
+        if self.together:
             return each_alone(self._ask, texts)
         return [answer for text in texts for answer in each_alone(self._ask, [text])]
 
@@ -95,13 +96,14 @@ class Command(Oracle):
 
     def _lines(self, texts: Sequence[str]) -> list[str]:
         """What the program writes about each text."""
-        if not self.batch:
+        if not self.together:
             words = [_filled(word, texts[0]) for word in self.words]
             written = _run(words, "", self.timeout).split("\n")
             lines = [line for line in written if line.strip()][-1:]
         else:
             given = "".join(f"{text}\n" for text in texts)
-            lines = _run(self.words, given, self.timeout).split("\n")
+            limit = None if self.timeout is None else self.timeout * len(texts)
+            lines = _run(self.words, given, limit).split("\n")
             if not lines[-1]:  # what follows the last line feed is no line
                 lines.pop()
             # An empty line is what is said of a text, unless it ends too many lines.

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
+from secrets import token_hex
 from types import ModuleType
 from typing import Any, cast
 
@@ -35,19 +36,30 @@ class Function(Oracle):
     attribute ``parts``, a sequence of names, so that tables have columns for them from the start.
     Where a call fails or returns another number of results, it is repeated for one text at a time.
 
-    Another process finds the function again by its name, so it is never sent there.
+    Another process finds a function again by its name, so it is never sent there. One without a
+    name, given as it is, is sent there (by cloudpickle, so it may be a lambda), and no cache has
+    scores of it: nothing says whether it is the one of before.
 
     Args:
         target: ``package.module:function``, which is looked for where Python finds modules and
             in the current folder; or ``path/file.py:function``. Behind the colon there may be
-            dots, as in ``Class.method``.
+            dots, as in ``Class.method``. Or the function.
 
     Raises:
         ValueError: There is no such file, module or function, the module cannot be imported, or
-            what is named is no function.
+            what is named or given is no function.
     """
 
-    def __init__(self, target: str) -> None:
+    together = True
+
+    def __init__(self, target: str | Scorer) -> None:
+        self._function: Scorer | None = None
+        self._given = not isinstance(target, str)
+        if not isinstance(target, str):
+            self._name = _name_of(target)
+            self._function, self._source = target, token_hex(32)
+            self._columns = _parts_of(target, self._name)
+            return
         place, colon, attribute = target.strip().rpartition(":")
         if not (place and colon and attribute):
             raise ValueError(
@@ -57,18 +69,17 @@ class Function(Oracle):
         # Another process may start in another folder.
         self._place = str(Path(place).expanduser().resolve()) if _is_file(place) else place
         self._attribute = attribute
-        self._function: Scorer | None = None
         module = _module(self._place)
         function = _find(module, attribute, place)
         self._columns = _parts_of(function, self._name)
         self._source = _digest(module, function)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_function": None}
+        return self.__dict__ | ({} if self._given else {"_function": None})
 
     @property
     def name(self) -> str:
-        """What was typed."""
+        """What was typed; of a function that was given, its module and name."""
         return self._name
 
     @property
@@ -78,7 +89,10 @@ class Function(Oracle):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The digest of the file that holds the function; not of what that file imports."""
+        """The digest of the file that holds the function; not of what that file imports.
+
+        Of a function that was given, a number that no other has.
+        """
         return {"source": self._source}
 
     def answer(self, texts: Sequence[str]) -> list[Answer]:
@@ -203,6 +217,17 @@ def _find(module: ModuleType, attribute: str, place: str) -> Scorer:
         kind = type(found).__name__
         raise ValueError(f"{place}: {attribute!r} is of type {kind}, expected a function")
     return cast("Scorer", found)
+
+
+def _name_of(function: Scorer) -> str:
+    """The module and the name of a function; ValueError where it is none."""
+    if not callable(function):
+        raise ValueError(
+            f"the oracle is of type {type(function).__name__}; expected its name, an Oracle, or a "
+            "function from a list of texts to a list of scores"
+        )
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return f"{getattr(function, '__module__', None) or type(function).__module__}:{name}"
 
 
 def _parts_of(function: Scorer, name: str) -> tuple[str, ...]:

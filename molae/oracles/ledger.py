@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 from molae.oracles.base import Answer, Oracle
@@ -68,10 +68,12 @@ class Ledger:
         workers: Processes that ask, see ``molae.oracles.workers.Workers``.
         known: Texts that are not new, such as the training data where only new molecules count.
         scheduler: Address of a dask scheduler in place of worker processes.
-        retry_failed: Ask again about texts of which the cache knows a failure.
+        retry_failed: Ask again about texts of which the cache knows a failure; of those that
+            failed here, see ``retry``.
+        piece: Texts to ask about at once, at most, see ``molae.oracles.workers.Workers``.
 
     Raises:
-        ValueError: The budget or the number of workers is below 1, or no scheduler answers.
+        ValueError: The budget, ``workers`` or ``piece`` is below 1, or no scheduler answers.
         ImportError: A scheduler is named and dask is not installed.
     """
 
@@ -85,6 +87,7 @@ class Ledger:
         *,
         scheduler: str | None = None,
         retry_failed: bool = False,
+        piece: int | None = None,
     ) -> None:
         if budget < 1:
             raise ValueError(f"the budget is {budget} calls: expected at least 1")
@@ -93,7 +96,7 @@ class Ledger:
         self.cache = cache
         self.retry_failed = retry_failed
         self._known = frozenset(known)
-        self._workers = Workers(oracle, workers, scheduler)
+        self._workers = Workers(oracle, workers, scheduler, piece)
         self._evaluations: dict[str, Evaluation] = {}  # in order of the calls
         self._free: Counter[str] = Counter()
 
@@ -142,6 +145,27 @@ class Ledger:
             self._evaluations[text] = Evaluation(call, text, answers[text])
         self._free.update(free, cached=cached)
         return [None if text is None else self._evaluations.get(text) for text in texts]
+
+    def retry(
+        self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+    ) -> list[Evaluation]:
+        """Ask again about calls, which keep their numbers and are not counted again.
+
+        Args:
+            texts: Of calls that failed, each once.
+            progress: As for ``evaluate``.
+
+        Returns:
+            What became of them.
+
+        Raises:
+            RuntimeError, DataError: As ``evaluate``.
+        """
+        answers, cached = self._answers(texts, progress)
+        again = {text: replace(self._evaluations[text], answer=answers[text]) for text in texts}
+        self._evaluations |= again  # in their old places
+        self._free.update(cached=cached)
+        return list(again.values())
 
     def restore(self, evaluations: Iterable[Evaluation], counts: Counts | None = None) -> None:
         """Go on from the record of a campaign that was stopped.

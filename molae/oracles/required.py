@@ -64,6 +64,7 @@ class Required(Oracle):
     ) -> None:
         self.oracle = oracle
         self.requirements, self.filters = tuple(requirements), tuple(filters)
+        self.together = oracle.together
         self._terms: dict[str, Term] = {
             each.name: itemgetter(each.name) for each in self.requirements
         } | filter_terms(filters)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
@@ -43,20 +44,26 @@ class Pace:
 
     What is finished inside a piece is lost if it is killed, so pieces are small where texts are
     expensive: one, above a minute always. They grow while a piece takes less than half a second,
-    against which the transfer is nothing, and while a text gets clearly cheaper in a larger piece,
-    as with a program that takes long to start.
+    against which the transfer is nothing, and while a text gets clearly cheaper in a larger piece.
+
+    Where an oracle takes texts together nothing is learnt: a program that takes a minute to start
+    would pay that for every text.
+
+    Args:
+        fixed: The size, for good; None to learn it.
 
     Attributes:
         size: Texts to hand over now.
     """
 
-    def __init__(self) -> None:
-        self.size = 1
+    def __init__(self, fixed: int | None = None) -> None:
+        self.size = fixed or 1
+        self._fixed = fixed is not None
         self._each: dict[int, float] = {}
 
     def took(self, count: int, seconds: float) -> None:
         """Learn from a piece of ``count`` texts; one of another size than now says nothing."""
-        if count != self.size:
+        if self._fixed or count != self.size:
             return
         each = self._each[count] = seconds / count
         smaller, larger = self._each.get(count // 2), self._each.get(2 * count)
@@ -78,17 +85,26 @@ class Workers:
             the oracle is a crash of all.
         scheduler: Address of a dask scheduler, such as ``tcp://node1:8786``; its cluster, on which
             molae must be installed, then does the work, and ``workers`` means nothing.
+        piece: Texts to hand over at once, at most, to an oracle that takes them together; None
+            for all that fall to a worker. Others are given as many as ``Pace`` finds best.
 
     Raises:
-        ValueError: ``workers`` is less than 1, or nobody answers at the address.
+        ValueError: ``workers`` or ``piece`` is less than 1, or nobody answers at the address.
         ImportError: A scheduler is named and dask is not installed.
     """
 
-    def __init__(self, oracle: Oracle, workers: int = 1, scheduler: str | None = None) -> None:
-        if workers < 1:
-            raise ValueError(f"workers is {workers}: expected at least 1")
+    def __init__(
+        self,
+        oracle: Oracle,
+        workers: int = 1,
+        scheduler: str | None = None,
+        piece: int | None = None,
+    ) -> None:
+        for name, number in (("workers", workers), ("piece", piece)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name} is {number}: expected at least 1")
         self.oracle = oracle
-        self._pace = Pace()
+        self._pace = Pace((piece or sys.maxsize) if oracle.together else None)
         self._place: _Processes | _Cluster | None = None
         if scheduler is not None:
             self._place = _Cluster(scheduler)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from molae.datasets.files import DataError, cache_folder
-from molae.oracles import Oracle
+from molae.oracles import Equation, Function, Oracle
 from molae.oracles.cache import Cache
+from molae.oracles.function import Scorer
+from molae.oracles.measured import MeasuredOracle
 from molae.runs.run import Run
 from molae.workflows.campaign.campaign import Campaign, Show
 from molae.workflows.campaign.folder import Folder
@@ -32,7 +35,13 @@ from molae.workflows.campaign.settings import (
     make_oracle,
     read_start,
 )
-from molae.workflows.campaign.strategies import build, check_strategy
+from molae.workflows.campaign.strategies import (
+    baselines_of,
+    build,
+    check_baselines,
+    check_library,
+    check_strategy,
+)
 from molae.workflows.criteria import Criteria
 
 
@@ -47,11 +56,12 @@ def default_cache() -> Path:
 
 def optimize(
     output: str | Path,
-    oracle: str | Oracle | None = None,
+    oracle: str | Oracle | Scorer | None = None,
     *,
     command: str | None = None,
     timeout: float | None = None,
     retries: int | None = None,
+    oracle_batch: int | None = None,
     requirements: Sequence[str] | None = None,
     filters: Sequence[str] | None = None,
     minimize: bool | None = None,
@@ -90,16 +100,19 @@ def optimize(
     A call is one new text; repeats and what is not valid are free. Everything is in the folder
     after every batch, and a campaign that was stopped at any moment goes on with ``resume`` as if
     it had not been: then nothing else need be given, and what is given must be as it was, but for
-    the number of calls, which may be larger.
+    the number of calls, which may be larger, and ``oracle_batch``.
 
     None stands for the default, see ``molae.workflows.campaign.settings.DEFAULTS``.
 
     Args:
         output: The folder.
-        oracle: What scores, see ``molae.oracles.oracle``; or an oracle.
+        oracle: What scores, see ``molae.oracles.oracle``; an oracle; or a function that takes a
+            list of texts and returns for each a number or a dict, see ``molae.oracles.Function``.
         command: A program that scores, in place of it, see ``molae.oracles.Command``.
-        timeout: Seconds for one run of the program.
-        retries: How often a failed run of the program is repeated.
+        timeout: Seconds for each text that the program is given; 600.
+        retries: How often a failed run of the program for one text is repeated.
+        oracle_batch: Texts that a function, or a program that reads them on standard input, is
+            given at once, at most; by default its worker's share of ``batch``.
         requirements: Such as ``"mw<500"``; what does not meet them has no score. Genetic
             strategies breed nothing that is outside those of ``heavy_atoms``.
         filters: Names out of ``molae.names.FILTERS``; nor has what they find fault with.
@@ -112,27 +125,30 @@ def optimize(
         density: What is plausible, a density of the run; by default its best.
         surrogate: A key of ``molae.names.SURROGATES``; ``trust_region``.
         acquisition: A key of ``molae.names.ACQUISITIONS``; ``logei``, and ``ucb`` for
-            ``gp_genetic``.
-        plausible: The share of codes drawn from the density that are less likely than what may
-            be asked; 0.01.
+            ``gp_genetic``, which does not know ``thompson``.
+        plausible: The share of 5,000 codes drawn from the density that are less likely than what
+            may be asked; 0.01. Codes of training data are not looked at: a run keeps none.
         retrain: Weighted retraining, see ``molae.workflows.campaign.retrain.parse_retrain``.
         start: Texts to start from: a file, ``training`` for the files that the model was trained
             on, or a list. Where the file has scores these are known and cost nothing; others are
             scored first, and each is a call.
         start_column: Column of texts of the file.
-        start_value: Column of scores; by default one that is called ``score`` or the like.
+        start_value: Column of scores; by default one that is called ``score``.
         start_limit: Of more texts, the best and others are taken, see
-            ``molae.workflows.campaign.measured.chosen``; 10,000.
-        start_free: Score the start outside the budget, as published protocols do.
+            ``molae.workflows.campaign.measured.chosen``; 10,000. Without scores, any.
+        start_free: Score the start outside the budget, as published protocols do. Of one beyond
+            the limit all texts are scored where a formula, a task or ``equation`` scores.
         library: Texts to screen, and from which genetic and local strategies take their first
             ones: a file, or ``training``. By default the training data is screened, and the others
             begin with ``start`` alone, or with draws from the model where there is none.
         library_column: Its column of texts.
         initial: Scored texts that these begin with; 50, or as many as ``start`` has.
         baselines: Strategies to compare with, each with as many calls, in folders of their own.
+            One that does not know the acquisition takes its own default.
         seed: Of everything that is left to chance.
         cache: File of answers that are known already; None for none.
-        retry_failed: Ask again for those of which the cache knows a failure.
+        retry_failed: Ask again for those that failed before: in this campaign, where the calls
+            keep their numbers, and those of which the cache knows a failure.
         workers: Processes that score.
         scheduler: Address of a dask scheduler in place of them.
         device: Of the model and of the surrogate.
@@ -150,12 +166,13 @@ def optimize(
         CampaignError: The folder holds something else, or a campaign with other settings.
         KeyboardInterrupt: Ctrl-C, or a polite kill; everything is saved.
     """
-    given = oracle if isinstance(oracle, Oracle) else None
+    given = _given(oracle)
     run = model if isinstance(model, Run) else None
     asked = {
-        **{"oracle": oracle.name if isinstance(oracle, Oracle) else oracle, "command": command},
-        **{"timeout": timeout, "retries": retries, "requirements": _listed(requirements)},
-        **{"filters": _listed(filters), "minimize": minimize, "calls": calls, "batch": batch},
+        **{"oracle": oracle if given is None else given.name, "command": command},
+        **{"timeout": timeout, "retries": retries, "oracle_batch": oracle_batch},
+        **{"requirements": _listed(requirements), "filters": _listed(filters)},
+        **{"minimize": minimize, "calls": calls, "batch": batch},
         **{"strategy": strategy},
         **{"model": _named(model), "density": density, "surrogate": surrogate},
         **{"acquisition": acquisition, "plausible": plausible, "retrain": retrain},
@@ -164,20 +181,21 @@ def optimize(
         **{"library_column": library_column, "initial": initial, "seed": seed, "typed": typed},
     }
     folder = Folder(Path(output))
-    settings = settle(folder, asked, resume, free=("calls",))
+    settings = settle(folder, asked, resume, free=("calls", "oracle_batch"))
     settings["baselines"] = list(dict.fromkeys([*settings.get("baselines", ()), *baselines]))
-    check_strategy(settings)
-    for name in settings["baselines"]:
-        check_strategy({**settings, "strategy": name, "retrain": None})
+    for each in (settings, *baselines_of(settings).values()):
+        check_strategy(each)
     if given is not None:
         settings["oracle_given"] = True
-    scorer = make_oracle(settings, given)
+    scorer = make_oracle(settings, given, asked)
     settings, run = with_model(settings, run, device, resume, say)
     check_fits(scorer, settings, _items(run))
+    check_library(settings, run)
+    check_baselines(settings, run)
     with ExitStack() as stack:
         stack.enter_context(folder.alone())
         kept = None if cache is None else stack.enter_context(Cache(cache))
-        crew = Crew(scorer, kept, workers, scheduler, retry_failed)
+        crew = Crew(scorer, kept, workers, scheduler, retry_failed, _piece(settings))
         if not resume:
             _begin(folder, settings, crew, run, start, rejects, show, say)
         elif settings != folder.settings():
@@ -186,8 +204,7 @@ def optimize(
         with campaign.ledger:
             campaign.run(show)
         if settings["baselines"]:
-            names = settings["baselines"]
-            traces = run_baselines(names, folder, settings, crew, run, workers=None, show=show)
+            traces = run_baselines(folder, settings, crew, run, workers=None, show=show)
             molecules = run is None or run.molecules
             write_results(
                 folder.path, campaign.record, settings, molecules=molecules, others=traces
@@ -209,10 +226,20 @@ def _begin(
     folder.check_free()  # again: now nobody else can begin here
     texts = []
     if start is not None:
-        texts = read_start(start, settings, run, rejects=rejects, say=say)
-        if settings["start_free"]:
-            texts = crew.score(texts, show)
+        free = partial(crew.score, show=show) if settings["start_free"] else None
+        cheap = isinstance(crew.oracle, MeasuredOracle | Equation)
+        texts = read_start(
+            start, settings, run, rejects=rejects, say=say, score=free if cheap else None
+        )
+        texts = texts if free is None else free(texts)
     folder.begin(settings, texts)
+
+
+def _given(oracle: str | Oracle | Scorer | None) -> Oracle | None:
+    """An oracle that nobody could make from its name; a function becomes one."""
+    if oracle is None or isinstance(oracle, str):
+        return None
+    return oracle if isinstance(oracle, Oracle) else Function(oracle)
 
 
 def _named(thing: str | Path | Run | Sequence[str] | None) -> str | None:
@@ -222,6 +249,12 @@ def _named(thing: str | Path | Run | Sequence[str] | None) -> str | None:
     if not isinstance(thing, str | Path):
         return GIVEN
     return os.fspath(Path(thing).resolve() if Path(thing).is_dir() else thing)
+
+
+def _piece(settings: dict[str, Any]) -> int | None:
+    """Texts to ask about at once."""
+    size: int = settings["oracle_batch"] or settings["batch"]
+    return size or None  # a batch of 0 is refused in its own name
 
 
 def _items(run: Run | None) -> str:

@@ -14,36 +14,36 @@ from molae.runs.folder import RunError
 from molae.runs.run import Run
 
 
-def training_files(run: Run) -> list[Path]:
+def training_files(run: Run, remedy: str = "name the files with --data FILE") -> list[Path]:
     """The files (or folders of images) that a run was trained on, found again by name and digest.
 
     They are looked for under the names in the command that made the run, in this folder, in the
     run's and in the one above it, and among the data sets that molae knows.
+
+    Args:
+        run: Trained.
+        remedy: What to do where they are not found, in the imperative.
 
     Raises:
         RunError: One is not there, or has changed.
     """
     known = run.config.get("data", [])
     if not known:
-        raise RunError(
-            f"{run.folder} does not say what it was trained on: name the files with --data FILE"
-        )
-    return [_found(run, name, sha256) for name, sha256 in known]
+        raise RunError(f"{run.folder} does not say what it was trained on: {remedy}")
+    return [_found(run, name, sha256, remedy) for name, sha256 in known]
 
 
-def _found(run: Run, name: str, sha256: str) -> Path:
+def _found(run: Run, name: str, sha256: str, remedy: str) -> Path:
     there = [path for path in _places(run, name) if _is_there(path)]
     for path in there:
         if source_digest(path) == sha256:
             return path
     if there:
         raise RunError(
-            f"{there[0]} is not what {run.folder} was trained on, it has changed since: name it "
-            "with --data FILE to use it all the same"
+            f"{there[0]} is not what {run.folder} was trained on, it has changed since: {remedy}; "
+            "that may be this one"
         )
-    raise RunError(
-        f"the data of {run.folder}, {name}, is not found here: say where it is with --data FILE"
-    )
+    raise RunError(f"the data of {run.folder}, {name}, is not found here: {remedy}")
 
 
 def _is_there(path: Path) -> bool:

@@ -88,6 +88,7 @@ def test_a_program(molae, tmp_path):
     assert [row["score"] for row in table] == ["3.0", "", "4.0"]
     assert "3" in table[1]["error"]
     assert "1 failures" in result.stderr
+    assert "from the cache" not in result.stderr
     assert f"Why there was no score: 1 {table[1]['error']}." in result.stderr
 
 
@@ -103,6 +104,9 @@ def test_a_program(molae, tmp_path):
         (["--oracle-command", "no-such-program {smiles}"], "no-such-program"),
         (["--oracle", "qed", "--resume"], "holds no campaign"),
         (["--oracle", "qed", "--retrain", "evry=5"], "evry"),
+        (["--oracle", "math:fsum", "--timeout", "5m"], "is for programs (--oracle-command)"),
+        (["--oracle", "math:fsum", "--retries", "2"], "is for programs (--oracle-command)"),
+        (["--oracle", "qed", "--oracle-batch", "2"], "is for Python functions and for programs"),
     ],
 )
 def test_mistakes(refuse, tmp_path, words, told):
@@ -125,6 +129,21 @@ def test_mistakes(refuse, tmp_path, words, told):
 def test_words_that_are_none(refuse, tmp_path, words, told):
     said = refuse("optimize", "--oracle", "qed", *words, "-o", tmp_path / "out", status=2)
     assert told in said
+
+
+def test_what_comes_from_the_cache_is_said(molae, tmp_path):
+    kept = tmp_path / "kept.sqlite"
+    words = ["--oracle", "heavy_atoms", *FAST[:-1], "--cache", kept]
+    first = molae("optimize", "-o", tmp_path / "a", *words)
+    assert first.exit_code == 0, first.output
+    assert "from the cache" not in first.stderr
+    second = molae("optimize", "-o", tmp_path / "b", *words)
+    assert f"8 from the cache {kept} (--no-cache); all calls" in " ".join(second.stderr.split())
+
+
+def test_what_a_requirement_costs_is_in_the_help(molae):
+    said = " ".join(molae("optimize", "--help").stdout.replace("│", " ").split())
+    assert "in optimize it has no score, but is a call" in said
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")

@@ -65,6 +65,10 @@ def acquisition(request):
     return request.param
 
 
+def test_the_surrogate_is_on_the_cpu_where_a_device_has_no_float64():
+    assert make(device=torch.device("mps")).device == torch.device("cpu")
+
+
 # What is asked -----------------------------------------------------------------------------------
 
 

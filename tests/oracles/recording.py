@@ -18,7 +18,8 @@ class Recording(Oracle):
     and ``slow`` takes a minute.
 
     Args:
-        log: A line ``start TEXT PID`` and a line ``end TEXT PID`` for every text go here.
+        log: A line ``start TEXT PID`` and a line ``end TEXT PID`` for every text go here, and
+            before them ``ask COUNT PID`` for those that are given at once.
         delay: Seconds for each text.
         once: A file that ``die once`` makes, and which lets it live the next time.
     """
@@ -35,6 +36,7 @@ class Recording(Oracle):
         return ("length",)
 
     def answer(self, texts):
+        self._write("ask", str(len(texts)))
         return [self._one(text) for text in texts]
 
     def _one(self, text):

@@ -133,6 +133,14 @@ def test_a_program_that_will_not_end_is_killed(program):
     assert "took longer than 0.3 s" in answer.error
 
 
+def test_a_batch_may_take_as_long_as_its_texts(program, tmp_path):
+    loop = "while read -r t; do sleep 0.5; echo 1; done"
+    slow = f"#!/bin/sh\necho x >> {tmp_path / 'runs'}\n{loop}\n"
+    oracle = Command(f"{program(slow)}", timeout=1.5)
+    assert oracle.answer(["C", "CC", "CCC", "O"]) == [Answer(1.0)] * 4  # two seconds
+    assert (tmp_path / "runs").read_text() == "x\n"
+
+
 @pytest.mark.parametrize(("retries", "score"), [(0, None), (1, None), (2, 7.0), (5, 7.0)])
 def test_retries(program, tmp_path, retries, score):
     count = tmp_path / "count"

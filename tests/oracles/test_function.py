@@ -196,3 +196,19 @@ def test_a_copy_finds_the_function_again(scores, tmp_path, monkeypatch):
     copy = pickle.loads(pickle.dumps(oracle))
     assert copy.key == oracle.key
     assert copy.answer(["CC"]) == [Answer(2)]
+
+
+def test_a_function_as_it_is():
+    def lengths(texts):
+        return [{"score": len(text), "first": ord(text[0])} for text in texts]
+
+    lengths.parts = ("first",)
+    oracle = Function(lengths)
+    assert oracle.name.endswith("test_function:test_a_function_as_it_is.<locals>.lengths")
+    assert oracle.columns == ("first",)
+    assert oracle.answer(["CC"]) == [Answer(2, {"first": 67.0})]
+    assert Function(lengths).key != oracle.key == oracle.key  # no cache may mix it up
+    sent = pickle.loads(pickle.dumps(Function(math.fsum)))
+    assert sent.name == "math:fsum"
+    with pytest.raises(ValueError, match="the oracle is of type list; expected its name"):
+        Function([1.0])

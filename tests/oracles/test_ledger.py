@@ -150,6 +150,26 @@ def test_failures_are_asked_about_again_where_that_is_wanted(tmp_path):
         assert plain(Ledger(again, 9, cache).evaluate(["F"])) == [(1, "F", 1.0)]
 
 
+def test_calls_that_failed_are_asked_about_again(tmp_path):
+    with Cache(tmp_path / "cache.sqlite") as cache:
+        Ledger(Counting(), 9, cache).evaluate(["F"])
+        ledger = Ledger(Counting(), 4, cache, retry_failed=True)
+        ledger.evaluate(["C", "FF", "CC", "F"])
+        mended = ledger.oracle = Counting(fails=False)
+        second = Ledger(mended, 4, cache, retry_failed=True)
+        second.restore(ledger.evaluations, ledger.counts)
+        told = []
+        again = second.retry(["FF", "F"], lambda *done: told.append(done))
+        assert plain(again) == [(2, "FF", 2.0), (4, "F", 1.0)]
+        assert mended.asked == ["FF", "F"]
+        assert told[-1] == (2, 2)
+        assert plain(second.evaluations) == [
+            (1, "C", 1.0), (2, "FF", 2.0), (3, "CC", 2.0), (4, "F", 1.0),
+        ]  # fmt: skip
+        assert second.left == 0
+        assert second.counts == Counts(calls=4)
+
+
 def test_the_record_does_not_depend_on_the_number_of_workers(tmp_path):
     given_ = [None, *(f"C{n * 17 % 31}" for n in range(40)), "raise", "die"]
     found = []

@@ -52,6 +52,15 @@ def test_a_file(tmp_path):
         oracle(str(path))
 
 
+def test_whose_texts_are_given_together():
+    assert oracle("math:fsum").together
+    assert oracle(command="cat").together
+    assert oracle("math:fsum", requirements=["mw<500"]).together
+    for other in ({"command": "echo {smiles}"}, {"text": "qed"}, {"text": "equation"}):
+        assert not oracle(**other).together
+    assert not oracle(command="echo {smiles}", filters=["pains"]).together
+
+
 def test_a_command():
     made = oracle(command="echo {smiles}", timeout=5, retries=2)
     assert isinstance(made, Command)

@@ -148,6 +148,8 @@ def test_an_oracle_that_forgets_a_text():
 def test_too_few_workers(oracle):
     with pytest.raises(ValueError, match="workers is 0: expected at least 1"):
         spread(oracle, ["C"], 0)
+    with pytest.raises(ValueError, match="piece is -1: expected at least 1"):
+        Workers(oracle, piece=-1)
 
 
 def test_dask_that_is_not_there(oracle, monkeypatch):
@@ -197,6 +199,19 @@ def test_a_rest_says_nothing():
     pace.took(1, 0.0)
     pace.took(1, 0.0)
     assert pace.size == 2
+
+
+@pytest.mark.parametrize(
+    ("workers", "piece", "sizes"),
+    [(1, None, [10]), (2, None, [5, 5]), (1, 4, [2, 4, 4]), (2, 4, [2, 4, 4]), (2, 1, [1] * 10)],
+)
+def test_texts_that_are_taken_together_are_given_together(oracle, workers, piece, sizes):
+    oracle.together = True
+    with Workers(oracle, workers, piece=piece) as crew:
+        for _ in range(2):  # nothing is learnt from the first time
+            arrived = {k: v for some in crew.arriving(TEXTS[:10]) for k, v in some.items()}
+            assert [arrived[k].score for k in range(10)] == [len(text) for text in TEXTS[:10]]
+    assert sorted(int(count) for count, _ in oracle.lines("ask")) == sorted(2 * sizes)
 
 
 @given(st.integers(1, 300), st.integers(1, 64), st.integers(1, 16))

@@ -8,11 +8,12 @@ import re
 
 import pytest
 
+from molae.datasets.files import DataError
 from molae.oracles import oracle
 from molae.runs import Run
 from molae.runs.folder import RunError
 from molae.workflows.campaign.folder import CampaignError
-from molae.workflows.optimize import optimize
+from molae.workflows.optimize import optimize, suggest
 from molae.workflows.train import train
 
 FAST = {"strategy": "sampling", "model": "tiny", "batch": 4, "calls": 8}
@@ -105,6 +106,10 @@ def test_going_on(tmp_path):
         ({"oracle": "qed", "retrain": "every=5", "strategy": "genetic"}, "goes with the strategy"),
         ({"oracle": "qed", "baselines": ["nothing"]}, "unknown strategy"),
         ({"oracle": "qed", "batch": 0}, "batch is 0"),
+        ({"oracle": "math:fsum", "timeout": 60.0}, "timeout is for programs"),
+        ({"oracle": "qed", "retries": 0}, "retries is for programs"),
+        ({"oracle": "qed", "oracle_batch": 5}, "and the oracle qed is neither"),
+        ({"command": "echo {smiles}", "oracle_batch": 5}, "and the oracle echo"),
         ({"oracle": "qed", "filters": ["pain"]}, "did you mean 'pains'"),
         ({"oracle": "equation"}, "scores expressions, and this model writes molecules"),
         ({"oracle": "qed", "density": "flow"}, "flow"),
@@ -136,12 +141,81 @@ def test_a_start(tmp_path):
     assert [row["score"] for row in rows(free, "start.csv")] == ["3.0", "6.0", "5.0", "3.0"]
     table = tmp_path / "scored.csv"
     table.write_text("name,smi,score\na,OCC,1\nb,CCO,3\nc,CCCC,7\n")
-    done = optimize(known, "heavy_atoms", start=table, **FAST)
+    done = optimize(known, "heavy_atoms", start=table, say=said.append, **FAST)
+    assert said[-1].endswith("column 'score' is taken as the score of 2 texts.")
     assert done.record.given == [2.0, 7.0]  # what is said, replicates averaged
     few = {**FAST, "calls": 2}
     optimize(tmp_path / "few", "qed", start=listed, start_limit=2, say=said.append, **few)
     assert "2 texts to start from have no score and are a call each, of 2" in said[-1]
     assert {row["smiles"] for row in rows(tmp_path / "few")} < {"CCO", *texts}
+
+
+def test_another_column_is_no_score(tmp_path):
+    table = tmp_path / "act.csv"
+    table.write_text("smiles,activity,value\nCCO,1000,1\nCCN,2000,2\n")
+    said = []
+    options = {**FAST, "calls": 2, "start": table, "say": said.append}
+    done = optimize(tmp_path / "out", "qed", **options)
+    assert done.record.given == []
+    assert [row["score"] for row in rows(tmp_path / "out", "start.csv")] == ["", ""]
+    assert 0 < float(rows(tmp_path / "out")[0]["score"]) < 1
+    assert "no column is taken as the score (--start-score NAME)" in said[0]
+    assert "'activity', 'value'" in said[0]
+    done = optimize(tmp_path / "named", "qed", start_value="activity", **options)
+    assert done.record.given == [1000.0, 2000.0]
+    assert said[-1] == f"{table}: column 'activity' is taken as the score of 2 texts."
+    _, found = suggest(
+        tmp_path / "lab", 1, start=table, model="tiny", strategy="sampling", say=said.append
+    )
+    assert len(found) == 1
+    assert said[-1] == f"{table}: column 'value' is taken as the score of 2 texts."
+
+
+def test_the_best_of_a_start_that_is_too_large(tmp_path):
+    texts = ["C" * n for n in range(1, 30)]
+    said = []
+    few = {**FAST, "start": texts, "start_limit": 10, "start_free": True, "say": said.append}
+    done = optimize(tmp_path / "out", "heavy_atoms", **few)
+    assert len(done.record.given) == 10
+    assert {29.0, 28.0} <= set(done.record.given)  # a fifth
+    assert min(done.record.given) < 20
+    assert said[0] == "29 texts to start from are scored, to take the best of them."
+    assert said[1].endswith("(--start-limit): the best and a random sample.")
+    assert done.ledger.counts.calls == 8
+    low = optimize(tmp_path / "low", "heavy_atoms", minimize=True, **few)
+    assert {1.0, 2.0} <= set(low.record.given)
+    said.clear()
+    seen = []
+    mine = optimize(tmp_path / "mine", lambda texts: [seen.append(t) or 1.0 for t in texts], **few)
+    assert len(mine.record.given) == 10  # somebody's own may be dear
+    assert len(seen) == 18
+    assert said == [
+        "10 of 29 texts to start from are used (--start-limit): a random sample, as none has a "
+        "score."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"start": "training"}, "name a file with --start FILE"),
+        ({"strategy": "screening"}, "name a file with --library FILE"),
+        ({"baselines": ["screening"]}, "name a file with --library FILE"),
+    ],
+)
+def test_training_data_that_is_not_there(tmp_path, options, remedy):
+    with pytest.raises(RunError, match=rf"zinc\.smi\.gz, is not found here: {remedy}"):
+        optimize(tmp_path / "out", "qed", **{**FAST, "model": "zinc", **options})
+    assert not (tmp_path / "out").exists()  # no call was made first
+    with pytest.raises(RunError, match="choose another --strategy"):
+        suggest(tmp_path / "out", model="zinc", strategy="screening")
+
+
+def test_a_library_that_is_not_there(tmp_path):
+    options = {**FAST, "library": tmp_path / "none.smi", "baselines": ["screening"]}
+    with pytest.raises(DataError, match="no such file"):
+        optimize(tmp_path / "out", "qed", **options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_best_of_the_start_is_not_a_find(tmp_path):
@@ -161,6 +235,37 @@ def test_baselines(tmp_path):
     optimize(out, resume=True, baselines=["local"], calls=10)
     assert [len(rows(out / "baselines" / name)) for name in ("screening", "local")] == [10, 10]
     assert rows(out / "baselines" / "screening")[:8] == beside
+
+
+def test_a_baseline_with_an_acquisition_of_its_own(tmp_path):
+    """The one on fingerprints does not know thompson."""
+    out, options = tmp_path / "out", {**FAST, "acquisition": "thompson"}
+    optimize(out, "qed", baselines=["gp_genetic"], initial=8, **options)
+    assert len(rows(out / "baselines" / "gp_genetic")) == 8
+    kept = json.loads((out / "baselines" / "gp_genetic" / "campaign.json").read_text())
+    assert kept["acquisition"] is None
+    optimize(out, resume=True)
+    with pytest.raises(ValueError, match="acquisition of 'gp_genetic' 'thompson'"):
+        optimize(tmp_path / "b", "qed", strategy="gp_genetic", acquisition="thompson")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"baselines": ["gp_genetic"], "requirements": ["heavy_atoms<1"]}, "no molecule meets"),
+        ({"baselines": ["local"], "initial": 0}, "initial is 0"),
+    ],
+)
+def test_baselines_that_cannot_be_made_are_refused_first(tmp_path, options, said):
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match=said):
+        optimize(out, "qed", **FAST, **options)
+    assert not out.exists()
+    del options["baselines"]
+    optimize(out, "qed", **FAST, **options)
+    with pytest.raises(ValueError, match=said):
+        optimize(out, resume=True, baselines=["genetic"])
+    optimize(out, resume=True)  # the folder does not know of it
 
 
 def test_retraining_goes_on_where_it_was(tmp_path, smiles):
@@ -248,6 +353,35 @@ def test_an_oracle_from_python(tmp_path, tiny_run):
         optimize(tmp_path / "out", oracle("qed"), resume=True)
 
 
+def test_a_python_function(tmp_path):
+    seen = []
+
+    def score(texts):
+        seen.extend(texts)
+        if "CCN" in texts:
+            raise ValueError("no nitrogen")
+        return [{"score": len(text), "carbons": text.count("C")} for text in texts]
+
+    out = tmp_path / "out"
+    start = ["CCO", "CCN", "CCCCCCCCCCCCCCCC"]
+    options = {**FAST, "cache": tmp_path / "cache.sqlite", "requirements": ["mw<200"]}
+    optimize(out, score, start=start, **options)
+    table = rows(out)
+    assert list(table[0]) == ["call", "smiles", "score", "mw", "carbons", "error"]
+    assert (table[0]["score"], table[0]["carbons"]) == ("3.0", "2.0")
+    assert table[1]["error"] == "ValueError: no nitrogen"
+    assert table[2]["error"] == "requirement mw<200 is not met"
+    assert start[2] not in seen  # nobody asks about it
+    with pytest.raises(CampaignError, match=r"begun in Python with the oracle '.*score'"):
+        optimize(out, resume=True)
+    assert len(optimize(out, score, resume=True, calls=10).evaluations) == 10
+    many = optimize(tmp_path / "many", lambda texts: [1] * len(texts), workers=2, **options)
+    assert {row["score"] for row in rows(tmp_path / "many")} <= {"1.0", ""}
+    assert many.ledger.counts.cached == 0
+    with pytest.raises(ValueError, match="the oracle is of type int"):
+        optimize(tmp_path / "none", 5, **FAST)
+
+
 @pytest.fixture
 def tiny_run():
     return Run.load("tiny", "cpu")
@@ -283,6 +417,42 @@ def test_cache(tmp_path):
     assert (done.ledger.counts.calls, done.ledger.counts.cached) == (8, 8)
 
 
+def test_a_program_is_given_a_batch_at_once(tmp_path):
+    script = tmp_path / "score.sh"
+    script.write_text(
+        f"#!/bin/sh\nwhile read -r t; do echo 1; echo x >> {tmp_path}/$$; done\n"
+        f"wc -l < {tmp_path}/$$ >> {tmp_path}/sizes\n"
+    )
+    script.chmod(0o755)
+    out, wanted = tmp_path / "out", {"command": str(script), **FAST}
+    optimize(out, requirements=["mw<9999"], **wanted)
+    assert (tmp_path / "sizes").read_text().split() == ["4", "4"]
+    optimize(out, resume=True, calls=12, oracle_batch=3)
+    assert (tmp_path / "sizes").read_text().split()[2:] == ["3", "1"]
+    optimize(out, resume=True, calls=16)  # as it was said last
+    assert (tmp_path / "sizes").read_text().split()[4:] == ["3", "1"]
+
+
+def test_what_failed_is_scored_when_that_is_mended(tmp_path):
+    place, out = tmp_path / "mine.py", tmp_path / "out"
+    place.write_text("def score(texts):\n    raise RuntimeError('no license')\n")
+    settings = {"model": "tiny", "calls": 6, "batch": 3, "baselines": ["sampling"]}
+    settings["cache"] = tmp_path / "cache.sqlite"
+    done = optimize(out, f"{place}:score", **settings)
+    assert done.ledger.counts.failures == 6
+    assert done.strategy.optimizer.best is None
+    place.write_text("def score(texts):\n    return [float(len(text)) for text in texts]\n")
+    done = optimize(out, resume=True, retry_failed=True, cache=settings["cache"])
+    for table in (rows(out), rows(out / "baselines" / "sampling")):
+        assert [int(row["call"]) for row in table] == list(range(1, 7))
+        assert all(float(row["score"]) == len(row["smiles"]) for row in table)
+    assert done.ledger.counts.failures == 0
+    # Each at the code it had: none is left there as a failure.
+    lengths = sorted(float(len(row["smiles"])) for row in rows(out))
+    assert sorted(done.strategy.optimizer._told.y.tolist()) == lengths
+    assert "no license" not in (out / "report.html").read_text()
+
+
 def test_expressions(tmp_path, expressions):
     out = tmp_path / "out"
     done = optimize(out, "equation", model=expressions, calls=12, batch=6)
@@ -299,6 +469,7 @@ def test_expressions(tmp_path, expressions):
         ({"oracle": "qed"}, "writes none"),
         ({"oracle": "equation", "requirements": ["mw<5"]}, "requirements are of molecules"),
         ({"oracle": "equation", "filters": ["pains"]}, "filters are of molecules"),
+        ({"oracle": "equation", "baselines": ["genetic"]}, "is of molecules"),
         ({"oracle": "equation", "strategy": "genetic"}, "is of molecules"),
     ):
         with pytest.raises(ValueError, match=told):

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from time import monotonic, perf_counter
 from types import FrameType
 from typing import Any, NoReturn
@@ -147,6 +148,8 @@ class Campaign:
             if not self.folder.saved:
                 self._begin(show)
             try:
+                if self.ledger.retry_failed:
+                    self._retry(show)
                 while not self.ended:
                     self._round(show)
             finally:
@@ -187,6 +190,28 @@ class Campaign:
         if monotonic() - self._drawn > REFRESH:
             self._refresh(self)
             self._drawn = monotonic()
+
+    def _retry(self, show: Show) -> None:
+        """Ask again about what failed before; the calls keep their numbers."""
+        failed = [each.text for each in self.evaluations if each.answer.failed]
+        for start in range(0, len(failed), self.batch):
+            texts = failed[start : start + self.batch]
+            self._show(show, f"again: {start:,} of {len(failed):,}")
+            with self._timed("oracle"):
+                again = self.ledger.retry(texts)
+            scored = [each for each in again if not each.answer.failed]
+            with self._timed("tell", "decode", "retrain"):
+                codes = [self.folder.code(each.call) for each in scored]
+                found = self.strategy.again([each.text for each in scored], codes)
+                self._tell(found, [each.answer for each in scored])
+            self._note(scored)
+            if scored:
+                self._fruitless = 0
+            with self._timed("save"):
+                parts = chain(self.folder.parts, *(each.answer.parts for each in again))
+                self.folder.parts = list(dict.fromkeys(parts))
+                self._save()  # first: a kill in between leaves calls that can be asked again
+                self.folder.replace(self.evaluations, self.folder.parts, ())
 
     def _candidates(self, n: int) -> list[Candidate]:
         """The next n: of the texts to start from first, then of the strategy."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from molae.datasets.files import explained, replacing
@@ -219,7 +220,7 @@ class Folder:
         return checkpoint.exists(self.path / STATE)
 
     def load(self) -> tuple[list[Evaluation], dict[str, Tensor], dict[str, Any]]:
-        """Evaluations that count and the state; what was cut off is dropped from the files.
+        """Evaluations that count and the state; what was cut off is mended in the files.
 
         Raises:
             CampaignError: Something is damaged or missing.
@@ -233,9 +234,8 @@ class Folder:
         if not self.rows:
             self._rewrite([])
             return [], tensors, scalars
-        evaluations, beyond = self.evaluations()
-        if beyond:
-            self._rewrite(evaluations)
+        evaluations, _ = self.evaluations()
+        self._rewrite(evaluations)  # without rows beyond them, and with columns for all parts
         self._read_codes()
         return evaluations, tensors, scalars
 
@@ -287,6 +287,11 @@ class Folder:
         width = max((len(row) for row in self._codes), default=0)
         rows = [row if len(row) else np.full(width, np.nan, np.float32) for row in self._codes]
         return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+
+    def code(self, call: int) -> Tensor | None:
+        """The code of one evaluation, (D,) float32; None where there is none."""
+        row = self._codes[call - 1]
+        return None if np.isnan(row).any() or not len(row) else torch.from_numpy(row.copy())
 
     def _write_codes(self) -> None:
         codes = self.codes

@@ -49,7 +49,8 @@ class Laboratory:
 
     A value of a text counts once, although a table may be handed in again with more rows filled
     in: as many equal values of a text as were told before are taken for the same ones. What the
-    strategy is told of a text is the mean of its new values.
+    strategy is told of a text is the mean of all its values so far, each time that there are new
+    ones; a value that a text had from the start counts until it is measured here.
 
     Args:
         strategy: Proposes.
@@ -153,10 +154,10 @@ class Laboratory:
             repeated=repeated,
             replicated=sum(len(some) > 1 for some in fresh.values()),
         )
-        if fresh:
-            self._learn({text: _answer(some) for text, some in fresh.items()})
         for text, some in fresh.items():
             self.values.setdefault(text, []).extend(some)
+        if fresh:
+            self._learn({text: _answer(self.values[text]) for text in fresh})
         self.pending = [text for text in self.pending if text not in self.values]
         self.save(new)
         return told

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from molae.draws import normals
+from molae.draws import mixed_seed, normals
 from molae.names import REFINE
 from molae.oracles.base import Answer
 from molae.oracles.ledger import Evaluation
@@ -42,7 +42,8 @@ class LatentStrategy(Strategy):
     step to the side is taken, and longer ones until there is a new text: a trust region would
     else become smaller and smaller within the codes of its best text. Steps do not leave what is
     plausible: one that would is pulled back towards the code asked for. Where even the longest
-    step leads to none, the code asked for is told with the score of its text, at no cost.
+    step leads to none, a draw of the density may; where that does not, the code asked for is told
+    with the score of its text, at no cost.
 
     Args:
         run: The model.
@@ -83,8 +84,10 @@ class LatentStrategy(Strategy):
     def ask(self, n: int) -> list[Candidate]:
         """n candidates with new texts, as far as they are found.
 
-        After them come the texts, without codes, from which steps to the side were taken: they
-        are repeats, and are counted.
+        After them come the texts, without codes, from which a step to the side led to a new one:
+        they are counted as repeats, or as invalid where there is no text. So a code asked for
+        counts once or twice: what it decodes to, and the new text that was found beside it. What
+        the codes tried between these decode to, up to six, is counted nowhere.
         """
         if self.retrainer is not None and self.retrainer.due(len(self.known) - self.given):
             self._retrain(self.retrainer)
@@ -98,12 +101,11 @@ class LatentStrategy(Strategy):
         """Candidates from codes (n, D)."""
         first = self.run.decode(asked)
         texts, z = list(first), asked.clone()
-        for step in STEPS:
+        for step in (*STEPS, None):
             rows = self._stale(texts)
             if not rows:
                 break
-            away = asked[rows] + step * self._noise(len(rows))
-            z[rows] = self.optimizer.plausible_set.pulled(away, asked[rows])
+            z[rows] = self._beside(asked[rows], step)
             for row, text in zip(rows, self.run.decode(z[rows]), strict=True):
                 texts[row] = text
         stale = set(self._stale(texts))
@@ -131,6 +133,15 @@ class LatentStrategy(Strategy):
                 seen.add(text)
         return rows
 
+    def _beside(self, asked: Tensor, step: float | None) -> Tensor:
+        """Plausible codes, a step to the side of those asked (n, D), or anywhere for None."""
+        plausible, n = self.optimizer.plausible_set, len(asked)
+        if step is not None:
+            return plausible.pulled(asked + step * self._noise(n), asked)
+        first, self._steps = self._steps, self._steps + n
+        # Another seed than the optimiser's: it has asked the draws of its own before.
+        return plausible.draws(n, mixed_seed(self._seed) & ((1 << 62) - 1), first)
+
     def _noise(self, n: int) -> Tensor:
         """Steps of the length of training codes' standard deviations, (n, D), others each time."""
         index = torch.arange(self._steps, self._steps + n)
@@ -141,6 +152,12 @@ class LatentStrategy(Strategy):
         """Texts from elsewhere, with their codes."""
         with self.timed("decode"):
             return [Candidate(*pair) for pair in zip(texts, self._codes(texts), strict=True)]
+
+    def again(self, texts: Sequence[str], codes: Sequence[Tensor | None]) -> list[Candidate]:
+        """Texts with the codes they had, or have since the model was trained on."""
+        if self.retrainer is not None and self.retrainer.retrained:
+            return self.candidates(texts)
+        return super().again(texts, codes)
 
     def tell(self, candidates: Sequence[Candidate], answers: Sequence[Answer]) -> None:
         """Learn from answers; nothing can be learnt from a candidate without a code."""

@@ -12,13 +12,15 @@ import numpy as np
 from molae.chem.molecules import MoleculeError, read
 from molae.datasets.columns import asked_column, listed, plain
 from molae.datasets.files import DataError
-from molae.datasets.readers import BadLine, Reader, Record
+from molae.datasets.readers import BadLine, Record
 from molae.datasets.sources import file_format
 from molae.workflows.criteria import canonical_many
 from molae.workflows.reading import Input, worker_count
 
 #: Names of value columns, the likeliest first, as ``plain`` spells them.
 VALUE_NAMES = ("score", "value", "measured", "measurement", "result", "activity", "target")
+#: The only one that is a score where an oracle gives the others: an activity is no QED.
+SCORE_NAMES = VALUE_NAMES[:1]
 #: Rejects that are kept to be shown.
 SHOWN = 5
 
@@ -32,6 +34,7 @@ class Measured:
             they stand where the language is another. Where no values are asked for, the lists are
             empty.
         column: The column of values, or None.
+        others: All columns but that of the texts.
         unmeasured: Rows without a value.
         rejected: Rows that cannot be used.
         reasons: How many of these by reason.
@@ -40,6 +43,7 @@ class Measured:
 
     values: dict[str, list[float]] = field(default_factory=dict)
     column: str | None = None
+    others: list[str] = field(default_factory=list)
     unmeasured: int = 0
     rejected: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
@@ -52,6 +56,7 @@ def read_measured(
     molecules: bool = True,
     column: str | None = None,
     value: str | None = None,
+    names: Sequence[str] = VALUE_NAMES,
     needed: bool = True,
     workers: int | None = None,
     rejects: str | Path | None = None,
@@ -62,8 +67,8 @@ def read_measured(
         path: A table with a column of texts and one of values; without values also a list.
         molecules: Whether texts are SMILES; else each is taken as it stands.
         column: The column of texts; guessed if None.
-        value: The column of values; by default the one that is called as such columns are, see
-            ``VALUE_NAMES``.
+        value: The column of values; by default the one that is called as such columns are.
+        names: What these are called, the likeliest first, as ``plain`` spells them.
         needed: Whether there must be values; else a file without such a column gives texts only.
         workers: Processes that read molecules; None for one a core.
         rejects: Where to write what could not be used, and why.
@@ -75,7 +80,9 @@ def read_measured(
     # In a list of expressions blanks are part of the text; a table has its cells.
     whole = not molecules and column is None and file_format(path) in (None, "smi")
     with Input(path, column, rejects, whole_lines=whole) as given:
-        found.column = _value_column(given.reader, value, needed)
+        reader = given.reader
+        found.others = [name for name in reader.columns or () if name != reader.column]
+        found.column = _value_column(reader.name, found.others, value, names, needed)
         for records in given.chunks():
             texts = [record.smiles.strip() for record in records]
             spelt = list(canonical_many(texts, count)) if molecules else texts
@@ -106,24 +113,25 @@ def _take(found: Measured, record: Record, text: str | None) -> str | None:
     return None
 
 
-def _value_column(reader: Reader, wanted: str | None, needed: bool) -> str | None:
-    """The column of values.
+def _value_column(
+    source: str, columns: Sequence[str], wanted: str | None, known: Sequence[str], needed: bool
+) -> str | None:
+    """The column of values, by its name or by what such columns are known to be called.
 
     Raises:
         DataError: There is none, and one is asked for or needed.
     """
-    columns = [name for name in reader.columns or () if name != reader.column]
     if wanted is not None:
-        return columns[asked_column(reader.name, columns, wanted)]
+        return columns[asked_column(source, columns, wanted)]
     names = [plain(name) for name in columns]
-    for known in VALUE_NAMES:
-        if known in names:
-            return columns[names.index(known)]
+    for name in known:
+        if name in names:
+            return columns[names.index(name)]
     if not needed:
         return None
     there = listed(columns) if columns else "It has no columns but that of the molecules."
     raise DataError(
-        f"{reader.name}: no column looks like measured values. {there} Say which one it is "
+        f"{source}: no column looks like measured values. {there} Say which one it is "
         "(--value NAME)."
     )
 

@@ -24,7 +24,7 @@ from molae.workflows.campaign.settings import (
     load_model,
     named,
 )
-from molae.workflows.campaign.strategies import build, needs_model
+from molae.workflows.campaign.strategies import baselines_of, build, needs_model
 from molae.workflows.campaign.trace import Floats, best_so_far
 
 
@@ -37,7 +37,8 @@ class Crew:
         cache: Answers that are known already, or None.
         workers: Processes.
         scheduler: Address of a dask scheduler in place of them, or None.
-        retry_failed: Ask again for what the cache knows as a failure.
+        retry_failed: Ask again for what failed before, here or in what the cache knows.
+        piece: Texts to ask about at once, see ``molae.oracles.workers.Workers``.
     """
 
     oracle: Oracle
@@ -45,6 +46,7 @@ class Crew:
     workers: int = 1
     scheduler: str | None = None
     retry_failed: bool = False
+    piece: int | None = None
 
     def ledger(self, budget: int, known: Sequence[str] = ()) -> Ledger:
         """A new ledger; who asks for it closes it."""
@@ -56,6 +58,7 @@ class Crew:
             known,
             scheduler=self.scheduler,
             retry_failed=self.retry_failed,
+            piece=self.piece,
         )
 
     def score(self, start: Start, show: Show) -> Start:
@@ -182,7 +185,6 @@ def _negative(answer: Answer) -> Answer:
 
 
 def run_baselines(
-    names: Sequence[str],
     folder: Folder,
     settings: Mapping[str, Any],
     crew: Crew,
@@ -194,9 +196,8 @@ def run_baselines(
     """Run strategies beside a campaign, each in a folder of its own, or go on with them.
 
     Args:
-        names: Strategies.
         folder: Of the campaign.
-        settings: Of the campaign; those of the baselines are the same but for the strategy.
+        settings: Of the campaign, with its baselines.
         crew: Who scores.
         run: The model.
         workers: Processes that read molecules.
@@ -206,9 +207,8 @@ def run_baselines(
         The best so far of each, (n,).
     """
     traces: dict[str, Floats] = {}
-    for name in names:
+    for name, own in baselines_of(settings).items():
         place = Folder(folder.path / BASELINES / name)
-        own = {**settings, "strategy": name, "retrain": None, "baselines": []}
         with place.alone():
             if not (place.begun and place.settings()["calls"] == own["calls"]):
                 place.begin(own, folder.start())

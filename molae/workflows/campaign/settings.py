@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from molae.chem.molecules import canonical
-from molae.oracles import Oracle, oracle
+from molae.chem.requirements import parse_requirements
+from molae.datasets.columns import listed
+from molae.oracles import Oracle, Required, oracle
 from molae.oracles.base import Answer
 from molae.runs.folder import WEIGHTS, RunError
 from molae.runs.places import shipped_as
 from molae.runs.run import Run
 from molae.workflows.campaign.folder import EVALUATIONS, CampaignError, Folder
-from molae.workflows.campaign.measured import chosen, mean, read_measured
+from molae.workflows.campaign.measured import (
+    SCORE_NAMES,
+    VALUE_NAMES,
+    Measured,
+    chosen,
+    mean,
+    read_measured,
+)
 from molae.workflows.origin import training_files
 
 #: Where nothing is said.
@@ -24,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "command": None,
     "timeout": 600.0,
     "retries": 0,
+    "oracle_batch": None,
     "requirements": [],
     "filters": [],
     "minimize": False,
@@ -117,24 +127,46 @@ def check_kind(folder: Folder, laboratory: bool) -> None:
     )
 
 
-def make_oracle(settings: Mapping[str, Any], given: Oracle | None) -> Oracle:
+def make_oracle(
+    settings: Mapping[str, Any], given: Oracle | None, asked: Mapping[str, Any]
+) -> Oracle:
     """The oracle of a campaign.
 
     Args:
         settings: Of the campaign.
         given: An oracle from Python, which nobody could make from its name.
+        asked: What is asked for, None where nothing is said.
 
     Raises:
-        ValueError: It cannot be made.
+        ValueError: It cannot be made, or something is asked for that it would ignore.
         CampaignError: It was given from Python, and is not given now.
     """
+    scorer = _oracle(settings, given)
+    for name in ("timeout", "retries"):
+        if asked[name] is not None and settings["command"] is None:
+            raise ValueError(
+                f"{name} is for programs (--oracle-command), and the oracle {scorer.name} is "
+                "none: leave it out"
+            )
+    if asked["oracle_batch"] is not None and not scorer.together:
+        raise ValueError(
+            "oracle-batch is for Python functions and for programs that read a batch on standard "
+            f"input, and the oracle {scorer.name} is neither: leave it out"
+        )
+    return scorer
+
+
+def _oracle(settings: Mapping[str, Any], given: Oracle | None) -> Oracle:
+    """The oracle that was given, or one of the settings."""
     if given is not None:
         if given.name != settings["oracle"]:
             raise CampaignError(
                 f"this campaign was begun with the oracle {settings['oracle']!r}, and "
                 f"{given.name!r} is given now"
             )
-        return given
+        wanted = parse_requirements(settings["requirements"])
+        filters = settings["filters"]
+        return Required(given, wanted, filters) if wanted or filters else given
     if settings.get("oracle_given"):
         raise CampaignError(
             f"this campaign was begun in Python with the oracle {settings['oracle']!r}: go on "
@@ -228,6 +260,7 @@ def read_start(
     workers: int | None = None,
     rejects: str | Path | None = None,
     say: Say = lambda _text: None,
+    score: Callable[[Start], Start] | None = None,
 ) -> Start:
     """Texts to start from, with their scores where the file has them.
 
@@ -237,7 +270,9 @@ def read_start(
         run: The model; None where there is none, and texts are molecules.
         workers: Processes that read molecules.
         rejects: Where to write what could not be used.
-        say: Told what was left out.
+        say: Told which column has the scores, and what was left out.
+        score: Scores texts. Of a start beyond the limit all are, so that the best are among those
+            that are taken; None where that would cost too much.
 
     Raises:
         DataError: A file cannot be read.
@@ -246,45 +281,88 @@ def read_start(
     """
     if not isinstance(start, str | Path):
         spelt = [canonical(text) for text in start] if run is None else run.spelling(list(start))
-        values: dict[str, float | None] = {text: None for text in spelt if text is not None}
+        known: dict[str, Answer | None] = {text: None for text in spelt if text is not None}
     else:
-        values = {}
-        for path in files_of(start, run):
-            found = read_measured(
-                path,
-                molecules=run is None or run.molecules,
-                column=settings["start_column"],
-                value=settings["start_value"],
-                needed=settings["start_value"] is not None,
-                workers=workers,
-                rejects=rejects,
-            )
-            values |= {text: mean(some) if some else None for text, some in found.values.items()}
-            if found.rejected:
-                why = ", ".join(f"{n:,} {reason}" for reason, n in list(found.reasons.items())[:3])
-                say(f"{path}: {found.rejected:,} rows were left out: {why}.")
-    if not values:
+        known = _read_known(start, settings, run, workers, rejects, say)
+    if not known:
         raise CampaignError(f"there is nothing in {start} that this campaign could start from")
     limit = settings["start_limit"]
+    if score is not None and len(known) > limit:
+        say(f"{len(known):,} texts to start from are scored, to take the best of them.")
+        known = dict(score(list(known.items())))
+    values = {text: None if a is None or a.failed else a.score for text, a in known.items()}
     texts = list(chosen(values, limit, settings["seed"], minimize=settings["minimize"]))
-    if len(texts) < len(values):
-        say(f"{len(texts):,} of {len(values):,} texts to start from are used (--start-limit).")
-    calls, unknown = settings["calls"], sum(values[text] is None for text in texts)
+    if len(texts) < len(known):
+        best = any(value is not None for value in values.values())
+        how = "the best and a random sample" if best else "a random sample, as none has a score"
+        of = f"{len(texts):,} of {len(known):,}"
+        say(f"{of} texts to start from are used (--start-limit): {how}.")
+    calls, unknown = settings["calls"], sum(known[text] is None for text in texts)
     if calls is not None and unknown >= calls and not settings["start_free"]:
         say(
             f"{unknown:,} texts to start from have no score and are a call each, of {calls:,}: no "
             "call is left to do better with. Take fewer (--start-limit), give their scores "
             "(--start-score), or score them outside the budget (--start-free)."
         )
-    return [(text, None if (y := values[text]) is None else Answer(y)) for text in texts]
+    return [(text, known[text]) for text in texts]
 
 
-def files_of(name: str | Path, run: Run | None) -> list[Path]:
+def _read_known(
+    start: str | Path,
+    settings: Mapping[str, Any],
+    run: Run | None,
+    workers: int | None,
+    rejects: str | Path | None,
+    say: Say,
+) -> dict[str, Answer | None]:
+    """Texts of files, with their scores where these have them; arguments as for ``read_start``.
+
+    Where an oracle gives the scores to come, only a column called ``score``, or the one that is
+    named, has scores of the same kind; a laboratory may call its values otherwise.
+    """
+    known: dict[str, Answer | None] = {}
+    for path in files_of(start, run, "name a file with --start FILE"):
+        found = read_measured(
+            path,
+            molecules=run is None or run.molecules,
+            column=settings["start_column"],
+            value=settings["start_value"],
+            names=VALUE_NAMES if is_laboratory(settings) else SCORE_NAMES,
+            needed=settings["start_value"] is not None,
+            workers=workers,
+            rejects=rejects,
+        )
+        for remark in _remarks(found):
+            say(f"{path}: {remark}")
+        known |= {text: Answer(mean(v)) if v else None for text, v in found.values.items()}
+    return known
+
+
+def _remarks(found: Measured) -> Iterator[str]:
+    """What was taken for scores, and what was left out of a start."""
+    if found.column is not None:
+        none = f"; {found.unmeasured:,} rows have none and are left out"
+        left = none if found.unmeasured else ""
+        of = f"{len(found.values):,} texts{left}"
+        yield f"column {found.column!r} is taken as the score of {of}."
+    elif found.others:
+        yield f"no column is taken as the score (--start-score NAME). {listed(found.others)}"
+    if found.rejected:
+        why = ", ".join(f"{n:,} {reason}" for reason, n in list(found.reasons.items())[:3])
+        yield f"{found.rejected:,} rows were left out: {why}."
+
+
+def files_of(name: str | Path, run: Run | None, remedy: str) -> list[Path]:
     """The files that are meant: one of that name, or those that a model was trained on.
 
+    Args:
+        name: A file, or ``training``.
+        run: The model, or None.
+        remedy: What to do where the files are not found, in the imperative.
+
     Raises:
-        RunError: The latter are not found.
+        RunError: Those that the model was trained on are not found.
     """
     if os.fspath(name) == TRAINING and not Path(name).exists() and run is not None:
-        return training_files(run)
+        return training_files(run, remedy)
     return [Path(name)]

@@ -80,6 +80,10 @@ class Strategy(ABC):
         """Candidates of texts that come from elsewhere, to be told; with codes where they help."""
         return [Candidate(text) for text in texts]
 
+    def again(self, texts: Sequence[str], codes: Sequence[Tensor | None]) -> list[Candidate]:
+        """Candidates of texts that were told without a score, with the codes they had then."""
+        return [Candidate(*pair) for pair in zip(texts, codes, strict=True)]
+
     @abstractmethod
     def state(self) -> State:
         """All that ``ask`` and ``tell`` changed, as tensors and JSON values, copied or final."""

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from molae.oracles import oracle
-from molae.oracles.base import Answer
+from molae.oracles.base import Answer, Oracle, failure
 from molae.oracles.ledger import Ledger
 from molae.workflows.campaign.campaign import FRUITLESS, Campaign
 from molae.workflows.campaign.folder import Folder
@@ -23,12 +23,12 @@ ATOMS = "heavy_atoms"
 def campaign(tmp_path):
     """``campaign(strategy, ...)``: a campaign in a folder, begun or gone on with."""
 
-    def make(strategy, name="out", *, scorer=None, calls=6, start=(), **options):
+    def make(strategy, name="out", *, scorer=None, calls=6, start=(), retry=False, **options):
         folder = Folder(tmp_path / name)
         if not folder.begun:
             folder.begin({}, start)
         known = [text for text, answer in start if answer is not None]
-        ledger = Ledger(scorer or oracle(ATOMS), calls, known=known)
+        ledger = Ledger(scorer or oracle(ATOMS), calls, known=known, retry_failed=retry)
         made = Campaign(strategy, ledger, folder, **options)
         made.restore()
         return made
@@ -151,6 +151,66 @@ def test_a_polite_kill(campaign, listed, tmp_path):
     assert signal.getsignal(signal.SIGTERM) is before
     assert len(drawn) == 1  # what is there is drawn at the end
     assert 0 < len(rows(done.folder)) < 50
+
+
+class Broken(Oracle):
+    """Scores texts with an O by their length, with a part; others only once it is mended."""
+
+    name, columns = "broken", ()
+
+    def __init__(self):
+        self.mended, self.asked = False, []
+
+    def answer(self, texts):
+        self.asked += texts
+        return [
+            Answer(float(len(text)), {} if "O" in text else {"late": 1.0})
+            if self.mended or "O" in text else failure("no license")
+            for text in texts
+        ]  # fmt: skip
+
+
+def test_calls_that_failed_are_asked_again(campaign, listed):
+    texts = ["C", "CO", "CCC", "CC", "CCCC", "O"]
+    scorer = Broken()
+    campaign(listed(texts), scorer=scorer, calls=5, batch=2).run()
+    before = rows(campaign(listed(texts), calls=5).folder)
+    assert [row["score"] for row in before] == ["", "2.0", "", "", ""]
+    scorer.mended = True
+    same = campaign(listed(texts), scorer=scorer, calls=5, batch=2)
+    same.run()  # the calls are used up, and nobody wants to know again
+    assert len(scorer.asked) == 5
+    again = campaign(listed(texts), scorer=scorer, calls=5, batch=2, retry=True, minimize=True)
+    again.run()
+    assert scorer.asked[5:] == ["C", "CCC", "CC", "CCCC"]
+    assert again.strategy.told == [("C", -1), ("CCC", -3), ("CC", -2), ("CCCC", -4)]
+    after = rows(again.folder)
+    assert [(row["call"], row["smiles"]) for row in after] == [
+        (row["call"], row["smiles"]) for row in before
+    ]
+    assert [row["score"] for row in after] == ["1.0", "2.0", "3.0", "2.0", "4.0"]
+    assert [row["late"] for row in after] == ["1.0", "", "1.0", "1.0", "1.0"]
+    assert (again.ledger.counts.calls, again.ledger.counts.failures) == (5, 0)
+    more = campaign(listed(texts), scorer=scorer, calls=6, batch=2, retry=True)
+    more.run()
+    assert scorer.asked[9:] == ["O"]
+    assert rows(more.folder)[:5] == after
+
+
+def test_a_kill_while_calls_are_asked_again(campaign, listed, monkeypatch):
+    texts = ["C", "CO", "CCC", "CC", "O"]
+    scorer = Broken()
+    campaign(listed(texts), scorer=scorer, calls=4, batch=2).run()
+    scorer.mended = True
+    killed = campaign(listed(texts), scorer=scorer, calls=4, batch=2, retry=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "replace", lambda *_: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(KeyboardInterrupt):
+            killed.run()
+    more = campaign(listed(texts), scorer=scorer, calls=5, batch=2, retry=True)
+    more.run()
+    assert [row["score"] for row in rows(more.folder)] == ["1.0", "2.0", "3.0", "2.0", "1.0"]
+    assert [row["late"] for row in rows(more.folder)] == ["1.0", "", "1.0", "1.0", ""]
 
 
 def test_progress(campaign, listed):

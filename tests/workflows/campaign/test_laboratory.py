@@ -104,11 +104,23 @@ def test_replicates(laboratory):
     assert again.tell({"CC": [2.0, 5.0]}).repeated == 2
     assert again.tell({"CC": [2.0, 2.0, 5.0, 2.0, 9.0]}).repeated == 3
     assert sorted(again.values["CC"]) == [2.0, 2.0, 2.0, 5.0, 9.0]
-    assert again.strategy.told == [("CC", 5.5)]  # the mean of what was new
+    assert again.strategy.told == [("CC", 4.0)]  # the mean of all
     answer = again.record.evaluations[0].answer
     assert answer.score == 4.0
     assert answer.parts["measurements"] == 5
     assert answer.parts["sd"] == pytest.approx(np.std([2, 2, 2, 5, 9], ddof=1))
+
+
+def test_replicates_have_one_mean_everywhere(tiny, tmp_path):
+    out, results = tmp_path / "out", tmp_path / "results.csv"
+    _, [text] = suggest(out, 1, model=tiny)
+    for values in ([5, 5, 5], [9]):
+        results.write_text("smiles,score\n" + "".join(f"{text},{value}\n" for value in values))
+        tell(out, results, model=tiny)
+    _, state, _ = Folder(out).load()
+    assert float(rows(out / "evaluations.csv")[0]["score"]) == 6.0
+    assert state["known/scores"].tolist() == [6.0]
+    assert state["optimizer/told.y"].tolist() == [6.0]
 
 
 def test_what_is_not_suggested(laboratory):

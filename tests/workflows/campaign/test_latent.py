@@ -73,7 +73,7 @@ def test_steps_to_the_side_of_repeats(make, tiny, monkeypatch):
 
 
 def test_steps_to_the_side_stay_plausible(tiny, monkeypatch):
-    """Where one text is all there is to find, the longest steps are taken, too."""
+    """Where one text is all there is to find, the longest steps are taken, too, and draws."""
 
     def optimizer(run, number):
         return LatentOptimizer(run.density(), run.size, plausible=0.3, seed=3)
@@ -81,8 +81,9 @@ def test_steps_to_the_side_stay_plausible(tiny, monkeypatch):
     strategy, decoded = LatentStrategy(tiny, optimizer), []
     monkeypatch.setattr(tiny, "decode", lambda z: decoded.append(z.clone()) or ["CCO"] * len(z))
     strategy.ask(20)
-    asked, *stepped = decoded
+    asked, *stepped, drawn = decoded
     assert len(stepped) == len(STEPS)
+    assert (drawn[:, None] != torch.cat([asked, *stepped])).any(-1).all()
     plausible = strategy.optimizer.plausible_set
     assert all(plausible.holds(z).all() for z in decoded)
     far = (stepped[-1] - asked[1:]).norm(dim=1) / code_scale(tiny).norm()

@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from molae.datasets.files import DataError
-from molae.workflows.campaign.measured import chosen, number, read_measured
+from molae.workflows.campaign.measured import SCORE_NAMES, chosen, number, read_measured
 
 
 @pytest.fixture
@@ -63,6 +63,7 @@ def test_columns(table):
     assert read(path, value="pic50").values == {"CCO": [7.0]}
     with pytest.raises(DataError, match=r"no column 'pKi'.*'pIC50'"):
         read(path, value="pKi")
+    assert read(path, names=SCORE_NAMES, needed=False).values == {"CCO": []}
     bare = table("smiles,pIC50\nCCO,7\n")
     with pytest.raises(DataError, match=r"looks like measured values.*pIC50.*--value NAME"):
         read(bare)
