@@ -35,9 +35,10 @@ SCORE = "log1p_mse"
 #: Calls between two values of a trace that are kept.
 KEPT_EVERY = 10
 #: What is compared, with arguments of ``optimize``; "screening" has none, it needs no campaign.
+#: Every expression is one, so no code is left out as implausible; steps would be too short.
 METHODS: dict[str, dict[str, Any]] = {
-    "retrained": {"strategy": "latent", "retrain": "every=50,k=1e-3,epochs=1"},
-    "latent": {"strategy": "latent"},
+    "retrained": {"strategy": "latent", "plausible": 0.0, "retrain": "every=50,k=1e-3,epochs=1"},
+    "latent": {"strategy": "latent", "plausible": 0.0},
     "local": {"strategy": "local"},
     "sampling": {"strategy": "sampling"},
     "screening": {},
