@@ -214,9 +214,10 @@ def show(title: str, rows: Rows, console: Console | None = None, left: int = 2) 
 
 
 def markdown(rows: Rows) -> list[str]:
-    """The lines of a table."""
+    """The lines of a table; a bar in a cell, as in p(x|z), is no border."""
     head, body = rows
-    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *body)]
+    lines = (head, ["---"] * len(head), *body)
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
 
 
 def marks(name: str, by: str = BY) -> tuple[str, str]:

@@ -157,11 +157,11 @@ def test_a_page_is_rewritten_between_its_marks(store, tmp_path):
     page = tmp_path / "page.md"
     begin, end = store.marks("mine")
     page.write_text(f"before\n\n{begin}\n\nold\n\n{end}\n\nafter\n")
-    lines = store.markdown((["a", "b"], [["1", "2"]]))
+    lines = store.markdown((["a", "p(x|z)"], [["1", "2"]]))
     for _ in range(2):
         store.rewrite(page, "mine", lines)
     assert page.read_text() == (
-        f"before\n\n{begin}\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n{end}\n\nafter\n"
+        f"before\n\n{begin}\n\n| a | p(x\\|z) |\n| --- | --- |\n| 1 | 2 |\n\n{end}\n\nafter\n"
     )
     with pytest.raises(ValueError, match="once each, in order"):
         store.rewrite(page, "other", lines)
